@@ -30,14 +30,13 @@ func Normal(name string) string {
 //
 // See https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination.
 func Resolve(name, namespace, domain string) string {
-	name = Normal(name)
-	if name == "" || namespace == "" || name[0] == '*' || strings.ContainsAny(name, ".:") {
-		return name
+	if name == "" || name == "*" || namespace == "" || strings.ContainsAny(name, ".:") {
+		return Normal(name)
 	}
 	if domain == "" {
 		domain = DefaultDomain
 	}
-	return name + "." + namespace + ".svc." + strings.ToLower(domain)
+	return strings.ToLower(name + "." + namespace + ".svc." + domain)
 }
 
 // IsIP tells whether the name is an IP address, with or without the brackets of an IPv6 address in a URL.

@@ -9,7 +9,7 @@ import (
 // The zero value is empty and ready to use. Lookups do not allocate and may run at the same time as one another, not
 // as Set. Patterns and names must be normal.
 //
-// It is Envoy's choice of a virtual host, for as many patterns as there are:
+// It is Envoy's choice of a virtual host, at a cost that does not grow with the number of patterns:
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto#config-route-v3-virtualhost.
 type Table[V any] struct {
 	exact   map[string]V
@@ -61,47 +61,39 @@ func (t *Table[V]) Get(pattern string) (v V, ok bool) {
 	return v, ok
 }
 
-// Lookup is the value of the most specific pattern that names the name. A name that is a wildcard itself finds its
-// own pattern, or a wider one.
+// Lookup is the value of the most specific pattern that names the name, as [Match] understands it. A name that is a
+// wildcard itself finds its own pattern, or a wider one.
 func (t *Table[V]) Lookup(name string) (v V, ok bool) {
-	if v, ok = t.exact[name]; ok {
-		return v, true
+	if v, ok = t.exact[name]; ok || name == "" {
+		return v, ok
 	}
-	if name == "" {
-		return v, false
-	}
-	at, best := -1, 0 // where the best suffix begins
-	// A wildcard's own pattern is its suffix after the star; other names need a byte before the suffix.
+	// The longest wildcard is the leftmost dot that begins a known suffix: one look per label.
+	found := 0 // length of the suffix found so far
 	if len(t.labels) > 0 {
 		for i := 1; i < len(name); i++ {
 			if name[i] != '.' {
 				continue
 			}
 			if v, ok = t.labels[name[i:]]; ok {
-				at = i
+				found = len(name) - i
 				break
 			}
 		}
 	}
-	best = len(name) - at
 	for _, n := range t.lengths {
-		if n >= len(name) || at >= 0 && n <= best {
-			if at >= 0 && n <= best {
-				break
+		if n <= found {
+			break
+		}
+		if n < len(name) {
+			if w, ok := t.partial[name[len(name)-n:]]; ok {
+				return w, true
 			}
-			continue
-		}
-		if w, found := t.partial[name[len(name)-n:]]; found {
-			return w, true
 		}
 	}
-	if at >= 0 {
-		return v, true
-	}
-	if t.all != nil {
+	if found == 0 && t.all != nil {
 		return *t.all, true
 	}
-	return v, false
+	return v, found > 0
 }
 
 // Len is the number of patterns.

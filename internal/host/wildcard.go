@@ -32,16 +32,14 @@ func Match(pattern, name string) bool {
 // Overlap tells whether some name is matched by both patterns. Both must be normal.
 func Overlap(a, b string) bool { return Match(a, b) || Match(b, a) }
 
-// Compare orders patterns by how specific they are: exact names first, then the longest wildcards; ties are in
-// alphabetical order. Negative means that a goes first.
+// Compare orders patterns by how specific they are: exact names before wildcards, long ones before short ones, ties
+// in alphabetical order. Negative means that a goes first.
 func Compare(a, b string) int {
-	switch aw, bw := IsWildcard(a), IsWildcard(b); {
-	case !aw && bw:
-		return -1
-	case aw && !bw:
+	if aw, bw := IsWildcard(a), IsWildcard(b); aw != bw {
+		if bw {
+			return -1
+		}
 		return 1
-	case aw:
-		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
 	}
-	return strings.Compare(a, b)
+	return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
 }
