@@ -1,0 +1,93 @@
+package balance
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// Endpoint is one place where a service runs. The exported fields are set before the endpoint is handed to
+// [Balancer.Update] and never after. What moves (requests in flight, health) is behind the methods, which
+// take no lock and are safe for concurrent use.
+//
+// An endpoint belongs to one balancer at a time: the one that was last updated with it.
+type Endpoint struct {
+	// Address is "host:port", or the path of a unix socket.
+	Address string
+	// Labels are the workload's; subsets were chosen by them.
+	Labels map[string]string
+	// Locality is region/zone/subzone; empty means unknown.
+	Locality string
+	// Weight is this endpoint's share of the traffic against the others'; 0 and less mean 1.
+	Weight int
+	// ServiceAccount names the workload's identity, for the server names that its certificate may carry.
+	ServiceAccount string
+	// Network tells which endpoints reach each other directly; empty means the same network.
+	Network string
+	// Workload and Namespace name the workload that runs here, for metrics and logs.
+	Workload, Namespace string
+	// Extra is the owner's: what it wants to find again with the endpoint. [Carry] keeps it.
+	Extra any
+
+	own    state
+	shared *state // another endpoint's state, taken over by Carry; nil means own
+}
+
+// state is what moves. It is padded to cache lines of its own: every request writes to it, and the fields of
+// the endpoint beside it are read by all.
+type state struct {
+	_      [64]byte
+	active atomic.Int64
+	flags  atomic.Uint32
+	owner  atomic.Pointer[Balancer]
+	_      [64]byte
+}
+
+// The reasons why an endpoint is passed over.
+const ejected = 1 << iota
+
+func (e *Endpoint) state() *state {
+	if e.shared != nil {
+		return e.shared
+	}
+	return &e.own
+}
+
+// Begin counts a request in. Each Begin is followed by one [Endpoint.Done].
+func (e *Endpoint) Begin() { e.state().active.Add(1) }
+
+// Done counts a request out: its response body is done, or it failed.
+func (e *Endpoint) Done() { e.state().active.Add(-1) }
+
+// Active is the number of requests in flight.
+func (e *Endpoint) Active() int64 { return e.state().active.Load() }
+
+// SetEjected marks the endpoint as ejected by outlier detection, or as back. The balancer that it belongs to
+// knows it when SetEjected returns.
+func (e *Endpoint) SetEjected(out bool) { e.flag(ejected, out) }
+
+// Ejected tells whether outlier detection has ejected the endpoint.
+func (e *Endpoint) Ejected() bool { return e.state().flags.Load()&ejected != 0 }
+
+// Healthy tells whether nothing speaks against sending requests here.
+func (e *Endpoint) Healthy() bool { return e.state().flags.Load() == 0 }
+
+func (e *Endpoint) flag(bit uint32, on bool) {
+	st := e.state()
+	var old uint32
+	if on {
+		old = st.flags.Or(bit)
+	} else {
+		old = st.flags.And(^bit)
+	}
+	if was := old&bit != 0; was == on {
+		return
+	}
+	if b := st.owner.Load(); b != nil {
+		b.refresh()
+	}
+}
+
+// weight is the endpoint's weight within the bounds that Istio's type has.
+func (e *Endpoint) weight() uint64 {
+	return uint64(min(max(e.Weight, 1), math.MaxUint32))
+}

@@ -1,0 +1,17 @@
+package balance
+
+// random picks each endpoint with the same chance.
+type random struct {
+	eps []*Endpoint
+	rnd func() float64
+}
+
+func (r *random) draw() *Endpoint { return r.eps[index(r.rnd(), len(r.eps))] }
+
+// weightedRandom picks each endpoint with a chance in proportion to its weight.
+type weightedRandom struct {
+	wheel *wheel
+	rnd   func() float64
+}
+
+func (r *weightedRandom) draw() *Endpoint { return r.wheel.at(r.wheel.place(r.rnd())) }

@@ -1,0 +1,67 @@
+package balance
+
+import (
+	"math/bits"
+	"sort"
+)
+
+// wheel lays the endpoints side by side on a line, each as long as its weight: the endpoint at a place is
+// found in constant time, but for crowds of tiny weights beside huge ones, where it takes a binary search
+// among the crowd.
+type wheel struct {
+	eps   []*Endpoint
+	ends  []uint64 // where each endpoint's stretch ends, exclusive; the last is the line's length
+	guide []uint32 // for each step of 1<<shift places: the endpoint at the step's first place
+	shift int
+}
+
+// layOut makes a wheel of at least one endpoint. It has one or two steps for each endpoint.
+func layOut(eps []*Endpoint) *wheel {
+	w := &wheel{eps: eps, ends: make([]uint64, len(eps))}
+	var sum uint64
+	for i, e := range eps {
+		sum += e.weight()
+		w.ends[i] = sum
+	}
+	w.shift = max(0, bits.Len64(sum-1)-bits.Len64(uint64(len(eps)))-1)
+	w.guide = make([]uint32, (sum-1)>>w.shift+1)
+	at := 0
+	for step := range w.guide {
+		for w.ends[at] <= uint64(step)<<w.shift {
+			at++
+		}
+		w.guide[step] = uint32(at)
+	}
+	return w
+}
+
+// len is the length of the line: the sum of the weights.
+func (w *wheel) len() uint64 { return w.ends[len(w.ends)-1] }
+
+// place is the place that the number in [0, 1) falls on.
+func (w *wheel) place(u float64) uint64 {
+	n := w.len()
+	if u >= 0 && u < 1 {
+		return min(uint64(u*float64(n)), n-1)
+	}
+	return n - 1
+}
+
+// at finds the endpoint at a place of the line.
+func (w *wheel) at(place uint64) *Endpoint {
+	step := place >> w.shift
+	i := int(w.guide[step])
+	if place < w.ends[i] {
+		return w.eps[i]
+	}
+	i++
+	if place < w.ends[i] {
+		return w.eps[i]
+	}
+	i++
+	last := len(w.eps) - 1
+	if int(step)+1 < len(w.guide) {
+		last = int(w.guide[step+1])
+	}
+	return w.eps[i+sort.Search(last-i, func(k int) bool { return place < w.ends[i+k] })]
+}
