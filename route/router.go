@@ -1,0 +1,99 @@
+package route
+
+import (
+	"fmt"
+
+	networking "istio.io/api/networking/v1"
+
+	"github.com/go-inmesh/inmesh/internal/finding"
+	"github.com/go-inmesh/inmesh/internal/validate"
+)
+
+// Router finds the route of a request. It is immutable and safe for concurrent use.
+type Router struct {
+	routes []*Route // one for each match entry, in order
+	starts []int32  // where each HTTPRoute's entries begin
+	index  *node
+}
+
+// New validates and compiles routes; their order counts. It fails with all faults, each with its path:
+// "route: [1].match[0].uri.regex: …". The specs must not be changed afterwards.
+//
+// Of a match, gateways, sourceLabels and sourceNamespace are not looked at: they are about the caller, who is
+// the same for all requests, so whoever knows the caller leaves out what cannot match before. A delegate must
+// have been resolved. Fault, mirrors, retries and timeout are compiled by those who act on them.
+func New(routes ...*networking.HTTPRoute) (*Router, error) {
+	var fs finding.Faults
+	for i, spec := range routes {
+		path := fmt.Sprintf("[%d]", i)
+		switch {
+		case spec == nil:
+			fs.Errorf(path, "null, want a route")
+		case spec.Delegate != nil:
+			fs.Errorf(path+".delegate", "%q is not resolved", spec.Delegate.Name)
+		default:
+			validate.HTTPRoute(&fs, path, spec)
+		}
+	}
+	if err := fs.Err("route"); err != nil {
+		return nil, err
+	}
+	r := &Router{starts: make([]int32, 0, len(routes))}
+	var c texts
+	for i, spec := range routes {
+		r.starts = append(r.starts, int32(len(r.routes)))
+		entries, err := compile(i, spec, &c)
+		if err != nil {
+			f := asFieldError(err)
+			fs.Errorf(finding.Join(fmt.Sprintf("[%d]", i), f.path), "%v", f.err)
+			continue
+		}
+		r.routes = append(r.routes, entries...)
+	}
+	if err := fs.Err("route"); err != nil {
+		return nil, err
+	}
+	r.index = newIndex(r.routes)
+	return r, nil
+}
+
+// Match is the first route that the request meets, nil if there is none. It does not allocate, but for a header
+// that has several values and is asked for.
+func (r *Router) Match(q *Request) *Route {
+	if hit := r.index.find(r.routes, q, int32(len(r.routes))); int(hit) < len(r.routes) {
+		return r.routes[hit]
+	}
+	return nil
+}
+
+// Len is the number of routes given to [New].
+func (r *Router) Len() int { return len(r.starts) }
+
+// Route is the route at a place among those given to [New], as its first match entry meets it.
+func (r *Router) Route(i int) *Route { return r.routes[r.starts[i]] }
+
+// entries are the match entries of a route.
+func (r *Router) entries(i int) []*Route {
+	end := len(r.routes)
+	if i+1 < len(r.starts) {
+		end = int(r.starts[i+1])
+	}
+	return r.routes[r.starts[i]:end]
+}
+
+// meets tells whether the request fulfils all of the entry's conditions. Regexes come last.
+func (r *Route) meets(q *Request) bool {
+	for i := range r.conds {
+		if c := &r.conds[i]; c.text.op != regex && !c.met(q) {
+			return false
+		}
+	}
+	if r.slow {
+		for i := range r.conds {
+			if c := &r.conds[i]; c.text.op == regex && !c.met(q) {
+				return false
+			}
+		}
+	}
+	return true
+}
