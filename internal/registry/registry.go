@@ -1,49 +1,175 @@
 package registry
 
 import (
-	"github.com/go-inmesh/inmesh/internal/finding"
-	"github.com/go-inmesh/inmesh/internal/rule"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/go-inmesh/inmesh/internal/host"
 )
 
 // Registry is all services with their endpoints. It is immutable and safe for concurrent use.
 type Registry struct {
-	domain   string
-	services []*Service
+	domain     string
+	services   []*Service
+	byKey      map[key]*Service
+	byHost     map[string][]*Service // exact hostnames; the oldest service first
+	byWildcard host.Table[[]*Service]
+	wildcards  []string // the most specific first
+	byIP       map[netip.Addr][]*Service
+	ranges     []addressRange    // the narrowest first
+	aliases    map[string]string // hostname of an ExternalName service to that of the service it leads to
+	chunks     []*chunk
 }
 
-// Build reads the set's services, endpoints, pods, ServiceEntries and WorkloadEntries. An empty domain is
-// cluster.local. The findings tell what is understood otherwise than it seems.
-func Build(set *rule.Set, domain string) (*Registry, []finding.Finding) { return &Registry{}, nil }
+type addressRange struct {
+	prefix  netip.Prefix
+	service *Service
+}
 
 // Domain is the domain of Kubernetes services, "cluster.local" where nothing else was asked for.
 func (r *Registry) Domain() string { return r.domain }
 
-// Services are all services, in the order of the rules; the slice must not be changed. Several may have one
-// hostname, in several namespaces.
-func (r *Registry) Services() []*Service { return r.services }
+// Services are all services, the oldest first; the slice must not be changed. Several may have one hostname, in
+// several namespaces. An ExternalName service that leads to another one is not among them: see Service.Aliases.
+func (r *Registry) Services() []*Service {
+	if len(r.aliases) == 0 {
+		return r.services
+	}
+	var out []*Service
+	for _, s := range r.services {
+		if !r.aliased(s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
 
-// Visible are the services that a client in the namespace may see, one for each hostname, in order.
-func (r *Registry) Visible(clientNamespace string) []*Service { return nil }
+// VisibleTo tells whether clients in the namespace may see the service, as its ExportTo says.
+func (s *Service) VisibleTo(namespace string) bool {
+	visible, _ := s.exported(namespace)
+	return visible
+}
 
-// Lookup is the service that a client in the namespace means by the hostname, a full one: the one in its own
-// namespace, else a Kubernetes service, else the oldest that is exported to it; then likewise by the longest
-// wildcard that covers the name. Nil: none.
-func (r *Registry) Lookup(hostname, clientNamespace string) *Service { return nil }
+// exported tells whether the service is visible, and whether the namespace is named for it.
+func (s *Service) exported(namespace string) (visible, named bool) {
+	if len(s.ExportTo) == 0 || slices.Contains(s.ExportTo, "*") {
+		return true, false
+	}
+	if slices.Contains(s.ExportTo, "~") {
+		return false, false
+	}
+	for _, e := range s.ExportTo {
+		if e == namespace || e == "." && s.Namespace == namespace {
+			return true, true
+		}
+	}
+	return false, false
+}
+
+// pick chooses among services of one hostname, oldest first, as Istio's default scope does: the client's own
+// namespace, then Kubernetes, then those exported to the client by name, then the oldest.
+func pick(services []*Service, namespace string) *Service {
+	var best *Service
+	rank := -1
+	for _, s := range services {
+		visible, named := s.exported(namespace)
+		if !visible {
+			continue
+		}
+		n := 0
+		switch {
+		case s.Namespace == namespace:
+			n = 3
+		case s.Kubernetes:
+			n = 2
+		case named:
+			n = 1
+		}
+		if n > rank {
+			best, rank = s, n
+		}
+	}
+	return best
+}
+
+// Visible are the services that a client in the namespace may see, one for each hostname, the oldest first.
+func (r *Registry) Visible(clientNamespace string) []*Service {
+	out := make([]*Service, 0, len(r.services))
+	for _, s := range r.services {
+		if !r.aliased(s) && r.Get(s.Hostname, clientNamespace) == s {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Get is the service of exactly that hostname, which may be a wildcard, as a client in the namespace sees it: the one
+// of its own namespace, else a Kubernetes service, else the oldest that is exported to it. The hostname of an
+// ExternalName service is that of what it leads to. Nil: none.
+func (r *Registry) Get(hostname, clientNamespace string) *Service {
+	if host.IsWildcard(hostname) {
+		list, _ := r.byWildcard.Get(hostname)
+		return pick(list, clientNamespace)
+	}
+	if to, ok := r.aliases[hostname]; ok {
+		hostname = to
+	}
+	return pick(r.byHost[hostname], clientNamespace)
+}
+
+// Lookup is the service that a client in the namespace means by the hostname, a full one in normal form: that of
+// exactly this hostname as [Registry.Get] finds it, else of the longest wildcard that covers it. Nil: none.
+func (r *Registry) Lookup(hostname, clientNamespace string) *Service {
+	if s := r.Get(hostname, clientNamespace); s != nil {
+		return s
+	}
+	list, ok := r.byWildcard.Lookup(hostname)
+	if !ok {
+		return nil
+	}
+	if s := pick(list, clientNamespace); s != nil {
+		return s
+	}
+	for _, w := range r.wildcards { // the longest one is hidden from this client: another may not be
+		if host.Match(w, hostname) {
+			if s := r.Get(w, clientNamespace); s != nil {
+				return s
+			}
+		}
+	}
+	return nil
+}
 
 // ByAddress is the service whose virtual IP, or whose narrowest range of them, the address is, among those that
 // a client in the namespace may see. Nil: none.
-func (r *Registry) ByAddress(ip, clientNamespace string) *Service { return nil }
+func (r *Registry) ByAddress(ip, clientNamespace string) *Service {
+	if len(r.byIP) == 0 && len(r.ranges) == 0 || !host.IsIP(ip) {
+		return nil
+	}
+	addr, err := netip.ParseAddr(strings.Trim(ip, "[]"))
+	if err != nil {
+		return nil
+	}
+	addr = addr.Unmap()
+	if s := pick(r.byIP[addr], clientNamespace); s != nil {
+		return s
+	}
+	for _, a := range r.ranges {
+		if a.prefix.Contains(addr) && a.service.VisibleTo(clientNamespace) {
+			return a.service
+		}
+	}
+	return nil
+}
 
 // Names are all names by which a client in the namespace may call the service, the shortest first, without
-// addresses: "a", "a.ns1", "a.ns1.svc", "a.ns1.svc.cluster.local", and the last one with a trailing dot.
-func (r *Registry) Names(s *Service, clientNamespace string) []string { return nil }
-
-// Endpoints are the endpoints behind one port of the service, always in the same order; the slice must not be
-// changed. Nil where the service lacks the port, has no endpoints, or is of resolution Passthrough.
-func (r *Registry) Endpoints(s *Service, port int) []Endpoint { return nil }
-
-// WithEndpoints is a copy of the registry in which the port of the services of that hostname and namespace has
-// these endpoints; everything else is shared. Port 0 means every port of theirs.
-func (r *Registry) WithEndpoints(hostname, namespace string, port int, endpoints []Endpoint) *Registry {
-	return r
+// addresses: "a", "a.ns1", "a.ns1.svc", "a.ns1.svc.cluster.local", and the last one with a trailing dot. Clients in
+// other namespaces have no "a". The names of its aliases follow.
+func (r *Registry) Names(s *Service, clientNamespace string) []string {
+	out := host.Names(nil, s.Hostname, clientNamespace, r.domain)
+	for _, a := range s.Aliases {
+		out = host.Names(out, a, clientNamespace, r.domain)
+	}
+	return out
 }

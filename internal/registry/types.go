@@ -20,7 +20,8 @@ type Port struct {
 	Number   int
 	Name     string
 	Protocol Protocol
-	// Target is the endpoints' port, 0 where it is Number or has a name.
+	// Target is the endpoints' port, 0 where it is Number or has a name. With resolution Passthrough it replaces
+	// the port that the caller dialled.
 	Target     int
 	TargetName string
 }
@@ -54,14 +55,23 @@ type Service struct {
 	Resolution Resolution
 	// External is true for MESH_EXTERNAL.
 	External bool
-	// Kubernetes is true where the service is a Kubernetes Service: it is then known by its short names too.
+	// Kubernetes is true where the service is a Kubernetes Service.
 	Kubernetes bool
-	// ExternalName is a Kubernetes ExternalName service's target, resolved by DNS.
-	ExternalName    string
-	ExportTo        []string // as written; empty means public
+	// Headless is true for a Kubernetes service without a virtual IP. Its resolution is Static all the same: where
+	// its endpoints are known, DNS would give one of them.
+	Headless bool
+	// ExternalName is the target of a Kubernetes ExternalName service that leads out of the mesh, resolved by DNS.
+	ExternalName string
+	// Aliases are the hostnames of ExternalName services that lead here.
+	Aliases  []string
+	ExportTo []string // as written; empty means public
+	// SubjectAltNames are names that the server's certificate may have, besides those of its endpoints' accounts.
 	SubjectAltNames []string
 	Labels          map[string]string
-	Object          *rule.Object
+	// Object is the document that declares the service, the oldest one where several do.
+	Object *rule.Object
+
+	index int // in Registry.services
 }
 
 // Port finds a port by number.
@@ -79,12 +89,16 @@ type Endpoint struct {
 	// Address is an IP, a DNS name (resolution DNS) or "unix:///path".
 	Address string
 	// Port is the port to connect to; 0 for unix sockets.
-	Port           int
+	Port int
+	// Labels are the workload's, with those that tell its locality, network and node. Shared: they must not be changed.
 	Labels         map[string]string
-	Locality       string // region/zone/subzone
+	Locality       string // region/zone/subzone; the last parts, or all, may be missing
 	Weight         int    // 0 means 1
-	ServiceAccount string
+	ServiceAccount string // name in Namespace, without "spiffe://"
 	Network        string
 	// Workload and Namespace name the pod's or entry's workload.
 	Workload, Namespace string
+	// MTLS is true where the endpoint announces that it speaks mTLS: by label security.istio.io/tlsMode, else, for
+	// entries, by having a ServiceAccount.
+	MTLS bool
 }
