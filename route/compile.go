@@ -26,38 +26,56 @@ func asFieldError(err error) *pathError {
 	return &pathError{err: err}
 }
 
-// compile makes a route of each entry of an HTTPRoute's match.
-func compile(index int, spec *networking.HTTPRoute, c *texts) ([]*Route, error) {
-	shared, err := newRule(index, spec, c)
+// compiler holds what the routes of one router share while they are compiled.
+type compiler struct {
+	regexes map[string]text // by their source
+	slab    []cond          // what is left of the conditions that were made at once
+	expect  int             // entries that are still to come
+}
+
+// room gives space for the conditions of an entry, next to those of the entry before.
+func (c *compiler) room(n int) []cond {
+	if cap(c.slab) < n {
+		c.slab = make([]cond, 0, max(n, min(2*c.expect, 1024)))
+	}
+	return c.slab[:0:n]
+}
+
+// took says how many of the conditions are used.
+func (c *compiler) took(n int) {
+	c.slab = c.slab[n:cap(c.slab)][:0]
+	c.expect--
+}
+
+// compile appends a route for each entry of an HTTPRoute's match.
+func (c *compiler) compile(routes []Route, index int, spec *networking.HTTPRoute) ([]Route, error) {
+	shared, err := c.rule(index, spec)
 	if err != nil {
-		return nil, err
+		return routes, err
 	}
 	matches := spec.Match
 	if len(matches) == 0 {
 		matches = []*networking.HTTPMatchRequest{nil}
 	}
-	entries := make([]Route, len(matches))
-	out := make([]*Route, len(matches))
 	for i, m := range matches {
 		conds, err := c.conditions(m)
 		if err != nil {
-			return nil, fieldError(fmt.Sprintf("match[%d]", i), err)
+			return routes, fieldError(fmt.Sprintf("match[%d]", i), err)
 		}
-		name := spec.Name
+		r := Route{name: spec.Name, conds: conds, rule: shared}
 		if m.GetName() != "" {
-			name += "." + m.Name
+			r.name += "." + m.Name
 		}
-		entries[i] = Route{name: name, conds: conds, rule: shared}
 		for j := range conds {
-			entries[i].slow = entries[i].slow || conds[j].text.op == regex
+			r.slow = r.slow || conds[j].text.op == regex
 		}
-		out[i] = &entries[i]
+		routes = append(routes, r)
 	}
-	return out, nil
+	return routes, nil
 }
 
-// newRule compiles what a route does.
-func newRule(index int, spec *networking.HTTPRoute, c *texts) (*rule, error) {
+// rule compiles what a route does.
+func (c *compiler) rule(index int, spec *networking.HTTPRoute) (*rule, error) {
 	r := &rule{index: index, spec: spec, timeout: spec.GetTimeout().AsDuration()}
 	var err error
 	if r.cors, err = newCORS(spec.CorsPolicy, c); err != nil {

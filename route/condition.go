@@ -28,16 +28,22 @@ const (
 // cond is one thing that a match entry asks for.
 type cond struct {
 	field field
-	not   bool   // withoutHeaders: met where the text does not match
+	not   bool // withoutHeaders: met where the text does not match
+	port  int32
 	name  string // of the header (canonical) or parameter; of the claim, as the rule has it
 	text  text
-	port  int
-	claim []string // the way to the claim
+	claim *claim
 }
 
 // conditions compiles one match entry, in the order in which Explain tells them. The path's comes first.
 // A nil entry is that of a route without match.
-func (c *texts) conditions(m *networking.HTTPMatchRequest) (cs []cond, err error) {
+func (c *compiler) conditions(m *networking.HTTPMatchRequest) (cs []cond, err error) {
+	n := 5
+	if m != nil {
+		n += len(m.Headers) + len(m.WithoutHeaders) + len(m.QueryParams)
+	}
+	cs = c.room(n)
+	defer func() { c.took(len(cs)) }()
 	add := func(f field, name string, m *networking.StringMatch, fold bool) {
 		t, e := c.text(m, fold)
 		if e != nil && err == nil {
@@ -64,9 +70,9 @@ func (c *texts) conditions(m *networking.HTTPMatchRequest) (cs []cond, err error
 		add(onScheme, "", m.Scheme, false)
 	}
 	if m.Port != 0 {
-		cs = append(cs, cond{field: onPort, port: int(m.Port)})
+		cs = append(cs, cond{field: onPort, port: int32(m.Port)})
 	}
-	for _, not := range []bool{false, true} {
+	for _, not := range [2]bool{false, true} {
 		headers := m.Headers
 		if not {
 			headers = m.WithoutHeaders
@@ -77,7 +83,7 @@ func (c *texts) conditions(m *networking.HTTPMatchRequest) (cs []cond, err error
 			last := &cs[len(cs)-1]
 			last.not = not
 			if f == onClaim {
-				last.claim = claimPath(name)
+				last.claim = &claim{claimPath(name)}
 			}
 		}
 	}
@@ -158,9 +164,9 @@ func (c *cond) value(q *Request) (string, bool) {
 func (c *cond) met(q *Request) bool {
 	switch c.field {
 	case onPort:
-		return q.Port == c.port
+		return q.Port == int(c.port)
 	case onClaim:
-		return matchClaim(&c.text, claimOf(q.Claims, c.claim)) != c.not
+		return matchClaim(&c.text, c.claim.of(q.Claims)) != c.not
 	}
 	v, ok := c.value(q)
 	if c.not {
@@ -172,10 +178,13 @@ func (c *cond) met(q *Request) bool {
 	return ok && c.text.match(v)
 }
 
-// claimOf follows the names into nested claims; nil where there is nothing.
-func claimOf(claims map[string]any, names []string) any {
+// claim is the way to a claim.
+type claim struct{ names []string }
+
+// of follows the way into nested claims; nil where there is nothing.
+func (c *claim) of(claims map[string]any) any {
 	var v any = claims
-	for _, n := range names {
+	for _, n := range c.names {
 		m, ok := v.(map[string]any)
 		if !ok {
 			return nil
@@ -220,9 +229,9 @@ func (c *cond) unmet(q *Request) string {
 		what = "scheme"
 	case onPort:
 		if q.Port == 0 {
-			return "port " + strconv.Itoa(c.port) + ": the request's port is not known"
+			return "port " + strconv.Itoa(int(c.port)) + ": the request's port is not known"
 		}
-		return "port " + strconv.Itoa(c.port) + " is not " + strconv.Itoa(q.Port)
+		return "port " + strconv.Itoa(int(c.port)) + " is not " + strconv.Itoa(q.Port)
 	case onQuery:
 		what = "queryParams[" + c.name + "]"
 	case onHeader:
@@ -242,9 +251,9 @@ func (c *cond) unmet(q *Request) string {
 	var v string
 	var ok bool
 	if c.field == onClaim {
-		claim := claimOf(q.Claims, c.claim)
-		if ok = claim != nil; ok {
-			v = fmt.Sprintf("%v", claim)
+		value := c.claim.of(q.Claims)
+		if ok = value != nil; ok {
+			v = fmt.Sprintf("%v", value)
 		}
 	} else if v, ok = c.value(q); ok {
 		v = strconv.Quote(v)

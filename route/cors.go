@@ -23,7 +23,7 @@ type CORS struct {
 }
 
 // newCORS compiles a policy; nil for nil.
-func newCORS(p *networking.CorsPolicy, c *texts) (*CORS, error) {
+func newCORS(p *networking.CorsPolicy, c *compiler) (*CORS, error) {
 	if p == nil {
 		return nil, nil
 	}

@@ -21,7 +21,8 @@ func (r *Router) Explain(q *Request) (hit *Route, rejected []Rejection) {
 	for i := range r.starts {
 		entries := r.entries(i)
 		reasons := make([]string, 0, len(entries))
-		for n, e := range entries {
+		for n := range entries {
+			e := &entries[n]
 			if e.meets(q) {
 				return e, rejected
 			}

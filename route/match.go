@@ -33,13 +33,8 @@ type text struct {
 	src  *networking.StringMatch
 }
 
-// texts compiles StringMatches; equal regexes are compiled once.
-type texts struct {
-	regexes map[string]text
-}
-
-// text compiles m. A nil or empty match asks for presence, and so does the regex "*".
-func (c *texts) text(m *networking.StringMatch, fold bool) (text, error) {
+// text compiles m; equal regexes are compiled once. A nil or empty match asks for presence, and so does the regex "*".
+func (c *compiler) text(m *networking.StringMatch, fold bool) (text, error) {
 	switch v := m.GetMatchType().(type) {
 	case *networking.StringMatch_Exact:
 		return text{op: exact, arg: v.Exact, fold: fold, src: m}, nil
@@ -224,6 +219,15 @@ func foldPrefix(s, p string) bool {
 		}
 	}
 	return true
+}
+
+// foldString is s with its ASCII letters in lower case.
+func foldString(s string) string {
+	b := []byte(s)
+	for i := range b {
+		b[i] = lower(b[i])
+	}
+	return string(b)
 }
 
 func lower(c byte) byte {

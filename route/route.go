@@ -36,7 +36,7 @@ func (a Action) String() string {
 type Route struct {
 	name  string
 	conds []cond // the path's comes first
-	slow  bool        // some condition is a regex
+	slow  bool   // some condition is a regex
 	*rule
 }
 

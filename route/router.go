@@ -11,8 +11,8 @@ import (
 
 // Router finds the route of a request. It is immutable and safe for concurrent use.
 type Router struct {
-	routes []*Route // one for each match entry, in order
-	starts []int32  // where each HTTPRoute's entries begin
+	routes []Route // one for each match entry, in order
+	starts []int32 // where each HTTPRoute's entries begin
 	index  *node
 }
 
@@ -38,17 +38,19 @@ func New(routes ...*networking.HTTPRoute) (*Router, error) {
 	if err := fs.Err("route"); err != nil {
 		return nil, err
 	}
-	r := &Router{starts: make([]int32, 0, len(routes))}
-	var c texts
+	n := 0
+	for _, spec := range routes {
+		n += max(1, len(spec.Match))
+	}
+	r := &Router{routes: make([]Route, 0, n), starts: make([]int32, 0, len(routes))}
+	c := compiler{expect: n}
 	for i, spec := range routes {
 		r.starts = append(r.starts, int32(len(r.routes)))
-		entries, err := compile(i, spec, &c)
-		if err != nil {
+		var err error
+		if r.routes, err = c.compile(r.routes, i, spec); err != nil {
 			f := asFieldError(err)
 			fs.Errorf(finding.Join(fmt.Sprintf("[%d]", i), f.path), "%v", f.err)
-			continue
 		}
-		r.routes = append(r.routes, entries...)
 	}
 	if err := fs.Err("route"); err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func New(routes ...*networking.HTTPRoute) (*Router, error) {
 // that has several values and is asked for.
 func (r *Router) Match(q *Request) *Route {
 	if hit := r.index.find(r.routes, q, int32(len(r.routes))); int(hit) < len(r.routes) {
-		return r.routes[hit]
+		return &r.routes[hit]
 	}
 	return nil
 }
@@ -70,10 +72,10 @@ func (r *Router) Match(q *Request) *Route {
 func (r *Router) Len() int { return len(r.starts) }
 
 // Route is the route at a place among those given to [New], as its first match entry meets it.
-func (r *Router) Route(i int) *Route { return r.routes[r.starts[i]] }
+func (r *Router) Route(i int) *Route { return &r.routes[r.starts[i]] }
 
 // entries are the match entries of a route.
-func (r *Router) entries(i int) []*Route {
+func (r *Router) entries(i int) []Route {
 	end := len(r.routes)
 	if i+1 < len(r.starts) {
 		end = int(r.starts[i+1])
