@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/go-inmesh/inmesh/internal/finding"
 )
 
@@ -25,9 +23,9 @@ type Object struct {
 	// Position is where the document begins. An object built in Go has none.
 	Position finding.Position
 
-	node  *yaml.Node // the document's mapping, nil for objects built in Go
-	order int        // place among all objects of the set
-	hash  uint64     // of the document's text, 0 for objects built in Go
+	places []place // where the values stand, nil for objects built in Go
+	order  int     // place among all objects of the set, from 1
+	hash   uint64  // of the document's content, 0 for objects built in Go
 }
 
 // String is "VirtualService default/reviews".

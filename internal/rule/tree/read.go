@@ -1,0 +1,75 @@
+package tree
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+)
+
+// The bounds of what is read.
+const (
+	maxDepth  = 100     // of nesting
+	maxCopied = 200_000 // nodes that aliases may add to a document
+)
+
+// Document is one document of a text: its root, or why it could not be read.
+type Document struct {
+	Root Node
+	Err  *Error
+}
+
+// Error is a place where text is not YAML or JSON, or goes past a bound.
+type Error struct {
+	Line, Column int
+	Message      string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Message) }
+
+// Read reads all documents of a text; empty ones are left out. Text that begins with a brace may be any number of
+// JSON values, one after the other; everything else is YAML.
+func Read(data []byte) []Document {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return []Document{{Err: &Error{1, 1, "the text is UTF-16, expected UTF-8"}}}
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
+		if docs, ok := readJSON(data); ok {
+			return docs
+		}
+	}
+	var docs []Document
+	for _, p := range split(data) {
+		root, err := readPart(p)
+		if err == nil && root.Kind == Null {
+			continue
+		}
+		docs = append(docs, Document{root, err})
+	}
+	return docs
+}
+
+func readPart(p part) (Node, *Error) {
+	if !utf8.Valid(p.text) {
+		return Node{}, badUTF8(p)
+	}
+	return readYAML(p)
+}
+
+// badUTF8 finds the first byte that is not UTF-8.
+func badUTF8(p part) *Error {
+	line, column := p.line+1, 1
+	for text := p.text; len(text) > 0; {
+		r, n := utf8.DecodeRune(text)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return &Error{line, column, fmt.Sprintf("byte %#x is not UTF-8", text[0])}
+		case r == '\n':
+			line, column = line+1, 1
+		default:
+			column++
+		}
+		text = text[n:]
+	}
+	return nil
+}
