@@ -43,7 +43,8 @@ func (c *candidate) selector() map[string]string {
 type groups map[string][]*candidate
 
 // add merges the rule into those of its host that go to the same clients; if there are none it stands for itself.
-// Rules come oldest first. A rule that is exported further than an older one adds to that one as well.
+// Rules come oldest first, those with selectors before the others. A rule that is exported further than an older one
+// adds to that one as well; so does a rule for all workloads, and still stands for the rest of them.
 func (g groups) add(c *candidate) {
 	alone := true
 	for i, older := range g[c.host] {
@@ -51,12 +52,14 @@ func (g groups) add(c *candidate) {
 		if !sameSet(older.exportTo, c.exportTo) && !wide {
 			continue
 		}
-		oldSelects, selects := older.typed.Spec.WorkloadSelector != nil, c.typed.Spec.WorkloadSelector != nil
-		if oldSelects != selects || selects && !maps.Equal(older.selector(), c.selector()) {
+		selects := c.typed.Spec.WorkloadSelector != nil
+		if selects && !maps.Equal(older.selector(), c.selector()) {
 			continue
 		}
 		g[c.host][i] = older.with(c)
-		alone = false
+		if selects || older.typed.Spec.WorkloadSelector == nil {
+			alone = false
+		}
 	}
 	if alone {
 		g[c.host] = append(g[c.host], c)
