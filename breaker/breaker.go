@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"sync"
@@ -9,7 +8,7 @@ import (
 
 	networking "istio.io/api/networking/v1"
 
-	"github.com/go-inmesh/inmesh/internal/finding"
+	"github.com/go-inmesh/inmesh/internal/validate"
 )
 
 // Breaker puts a client's requests under a traffic policy's connectionPool and outlierDetection, with no mesh.
@@ -51,18 +50,15 @@ type site struct {
 
 // New makes a breaker of the policy; nil limits and ejects nothing.
 func New(policy *networking.TrafficPolicy) (*Breaker, error) {
+	if err := check(policy, "", validate.TrafficPolicy); err != nil {
+		return nil, err
+	}
 	b := &Breaker{
 		policy: settings{policy.GetConnectionPool(), policy.GetOutlierDetection()},
 		ports:  map[string]settings{},
 	}
-	errs := []error{b.policy.check("")}
-	for i, p := range policy.GetPortLevelSettings() {
-		s := settings{p.GetConnectionPool(), p.GetOutlierDetection()}
-		errs = append(errs, s.check(finding.Index("portLevelSettings", i)))
-		b.ports[strconv.Itoa(int(p.GetPort().GetNumber()))] = s
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	for _, p := range policy.GetPortLevelSettings() {
+		b.ports[strconv.Itoa(int(p.GetPort().GetNumber()))] = settings{p.GetConnectionPool(), p.GetOutlierDetection()}
 	}
 	return b, nil
 }

@@ -1,8 +1,6 @@
 package balance
 
 import (
-	"fmt"
-
 	networking "istio.io/api/networking/v1"
 
 	"github.com/go-inmesh/inmesh/internal/finding"
@@ -20,22 +18,18 @@ const (
 	Passthrough Algorithm = "PASSTHROUGH"
 )
 
-// algorithmOf reads the settings as istiod does: LEAST_REQUEST stands for UNSPECIFIED and the old LEAST_CONN,
-// and where consistentHash takes the place of simple.
-func algorithmOf(lb *networking.LoadBalancerSettings) (Algorithm, error) {
-	switch s := lb.GetSimple(); s {
-	case networking.LoadBalancerSettings_UNSPECIFIED, networking.LoadBalancerSettings_LEAST_CONN, //nolint:staticcheck // old rules have it
-		networking.LoadBalancerSettings_LEAST_REQUEST:
-		return LeastRequest, nil
+// algorithmOf reads settings as istiod does: LEAST_REQUEST stands for UNSPECIFIED and the old LEAST_CONN, and
+// where consistentHash takes the place of simple.
+func algorithmOf(lb *networking.LoadBalancerSettings) Algorithm {
+	switch lb.GetSimple() {
 	case networking.LoadBalancerSettings_RANDOM:
-		return Random, nil
+		return Random
 	case networking.LoadBalancerSettings_ROUND_ROBIN:
-		return RoundRobin, nil
+		return RoundRobin
 	case networking.LoadBalancerSettings_PASSTHROUGH:
-		return Passthrough, nil
-	default:
-		return "", fmt.Errorf("balance: simple: %d, expected UNSPECIFIED, RANDOM, PASSTHROUGH, ROUND_ROBIN or LEAST_REQUEST", int32(s))
+		return Passthrough
 	}
+	return LeastRequest
 }
 
 // NotObeyed lists what the settings ask for and this version does not do, as warnings; paths start at the

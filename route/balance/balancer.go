@@ -6,6 +6,9 @@ import (
 	"sync/atomic"
 
 	networking "istio.io/api/networking/v1"
+
+	"github.com/go-inmesh/inmesh/internal/finding"
+	"github.com/go-inmesh/inmesh/internal/validate"
 )
 
 // redraws is how often a pick is repeated to avoid an endpoint that was tried before, as Istio sets Envoy's
@@ -50,17 +53,17 @@ type Hints struct {
 
 // New makes a balancer of the settings; nil means LEAST_REQUEST, as in Istio. Where the settings hold what
 // [NotObeyed] lists, the algorithm is the one that Istio would use without it. rnd gives numbers in [0, 1)
-// and is called by many at once; nil means [rand.Float64]. The only error is an algorithm that Istio does
-// not have.
+// and is called by many at once; nil means [rand.Float64]. Settings that Istio rejects are an error.
 func New(lb *networking.LoadBalancerSettings, rnd func() float64) (*Balancer, error) {
-	algorithm, err := algorithmOf(lb)
-	if err != nil {
+	var fs finding.Faults
+	validate.LoadBalancer(&fs, "loadBalancer", lb)
+	if err := fs.Err("balance"); err != nil {
 		return nil, err
 	}
 	if rnd == nil {
 		rnd = rand.Float64
 	}
-	b := &Balancer{algorithm: algorithm, rnd: rnd}
+	b := &Balancer{algorithm: algorithmOf(lb), rnd: rnd}
 	b.turn.Store(uint64(rnd() * (1 << 32))) // clients that start together do not all start with the same endpoint
 	return b, nil
 }
