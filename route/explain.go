@@ -23,7 +23,7 @@ func (r *Router) Explain(q *Request) (hit *Route, rejected []Rejection) {
 		reasons := make([]string, 0, len(entries))
 		for n := range entries {
 			e := &entries[n]
-			if e.meets(q) {
+			if e.meets(q, false) {
 				return e, rejected
 			}
 			reason := e.unmet(q)

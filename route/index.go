@@ -49,17 +49,21 @@ func (c *cond) handle() (k key, arg string, whole, ok bool) {
 		return key{}, "", false, false
 	}
 	k = key{field: c.field, fold: c.text.fold, name: c.name}
+	arg = c.text.arg
+	if k.fold {
+		arg = foldString(arg)
+	}
 	switch c.text.op {
 	case exact:
 		// Without case the value is looked up as a prefix: there is no hash of it without a copy.
-		return k, c.text.arg, !k.fold, true
+		return k, arg, !k.fold, true
 	case prefix, regex:
-		return k, c.text.arg, false, c.text.arg != ""
+		return k, arg, false, arg != ""
 	}
 	return key{}, "", false, false
 }
 
-// handleOn is the entry's first condition on the key that the index can use.
+// handleOn is what the index can do with the entry's first condition on the key.
 func (r *Route) handleOn(k key) (arg string, whole, ok bool) {
 	for i := range r.conds {
 		if on, arg, whole, ok := r.conds[i].handle(); ok && on == k {
@@ -100,9 +104,6 @@ func sortEntries(routes []Route, ids []int32) *node {
 		case whole:
 			wholes[arg] = append(wholes[arg], id)
 		default:
-			if k.fold {
-				arg = foldString(arg)
-			}
 			heads[arg] = append(heads[arg], id)
 		}
 	}
@@ -140,7 +141,10 @@ func bestKey(routes []Route, ids []int32) (best key, ok bool) {
 		conds := routes[id].conds
 		for i := range conds {
 			k, arg, _, ok := conds[i].handle()
-			if !ok {
+			if !ok || slices.ContainsFunc(conds[:i], func(c cond) bool {
+				on, _, _, ok := c.handle()
+				return ok && on == k
+			}) {
 				continue
 			}
 			g := group{k, arg}
@@ -159,32 +163,40 @@ func bestKey(routes []Route, ids []int32) (best key, ok bool) {
 	return best, ok
 }
 
+// search is what stays the same while a request goes through the index.
+type search struct {
+	routes []Route
+	q      *Request
+	// onPath tells that the entries looked at now were found by their uri's bytes, so that only regexes have
+	// still to be asked about the path.
+	onPath bool
+}
+
 // find is the lowest entry below limit that the request meets, else limit. A nil node has none.
-func (n *node) find(routes []Route, q *Request, limit int32) int32 {
+func (n *node) find(x *search, limit int32) int32 {
 	for ; n != nil && n.first < limit; n = n.rest {
 		if n.list != nil {
 			for _, id := range n.list {
 				if id >= limit {
 					break
 				}
-				if routes[id].meets(q) {
+				if x.routes[id].meets(x.q, x.onPath) {
 					return id
 				}
 			}
 			return limit
 		}
-		v, ok := n.on.value(q)
+		v, ok := n.on.value(x.q)
 		if !ok {
 			continue
 		}
+		outer := x.onPath
+		x.onPath = outer || n.on.field == onPath && !n.on.fold
 		if n.exact != nil {
-			limit = n.exact[v].find(routes, q, limit)
+			limit = n.exact[v].find(x, limit)
 		}
-		if n.on.fold {
-			limit = n.leading.findFold(routes, q, v, limit)
-		} else {
-			limit = n.leading.find(routes, q, v, limit)
-		}
+		limit = n.leading.find(x, v, n.on.fold, limit)
+		x.onPath = outer
 	}
 	return limit
 }

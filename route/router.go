@@ -62,7 +62,8 @@ func New(routes ...*networking.HTTPRoute) (*Router, error) {
 // Match is the first route that the request meets, nil if there is none. It does not allocate, but for a header
 // that has several values and is asked for.
 func (r *Router) Match(q *Request) *Route {
-	if hit := r.index.find(r.routes, q, int32(len(r.routes))); int(hit) < len(r.routes) {
+	x := search{routes: r.routes, q: q}
+	if hit := r.index.find(&x, int32(len(r.routes))); int(hit) < len(r.routes) {
 		return &r.routes[hit]
 	}
 	return nil
@@ -83,16 +84,21 @@ func (r *Router) entries(i int) []Route {
 	return r.routes[r.starts[i]:end]
 }
 
-// meets tells whether the request fulfils all of the entry's conditions. Regexes come last.
-func (r *Route) meets(q *Request) bool {
-	for i := range r.conds {
-		if c := &r.conds[i]; c.text.op != regex && !c.met(q) {
+// meets tells whether the request fulfils all of the entry's conditions. Regexes come last. With onPath it is
+// known that the path has the bytes that the uri asks for.
+func (r *Route) meets(q *Request, onPath bool) bool {
+	conds := r.conds
+	if t := &conds[0].text; onPath && t.op != regex && !t.line {
+		conds = conds[1:]
+	}
+	for i := range conds {
+		if c := &conds[i]; c.text.op != regex && !c.met(q) {
 			return false
 		}
 	}
 	if r.slow {
-		for i := range r.conds {
-			if c := &r.conds[i]; c.text.op == regex && !c.met(q) {
+		for i := range conds {
+			if c := &conds[i]; c.text.op == regex && !c.met(q) {
 				return false
 			}
 		}

@@ -5,9 +5,9 @@ import "strings"
 // tree finds all of a set of texts that a value begins with, in time that depends on the value alone. Below each
 // node all texts share the bytes on the way to it.
 type tree struct {
-	label string // the bytes from the parent to here
+	label string // the bytes from the parent to here, without the first below the root
 	hit   *node  // of the text that ends here, nil for none
-	heads string // the first byte of each kid's label, in order
+	heads string // the first byte on the way to each kid, in order
 	kids  []tree
 }
 
@@ -37,7 +37,7 @@ func grow(texts []string, hits []*node, from int) tree {
 	t.kids = make([]tree, len(heads))
 	begin := 0
 	for k, end := range ends {
-		t.kids[k] = grow(texts[begin:end], hits[begin:end], to)
+		t.kids[k] = grow(texts[begin:end], hits[begin:end], to+1)
 		begin = end
 	}
 	return t
@@ -54,36 +54,39 @@ func common(a, b string) int {
 	return n
 }
 
-// find asks the nodes of all texts that v begins with for an entry below limit. A nil tree has none.
-func (t *tree) find(routes []Route, q *Request, v string, limit int32) int32 {
-	for t != nil && strings.HasPrefix(v, t.label) {
-		v = v[len(t.label):]
-		limit = t.hit.find(routes, q, limit)
+// find asks the nodes of all texts that v begins with for an entry below limit. A nil tree has none. With fold
+// the texts are in lower case and v in any.
+func (t *tree) find(x *search, v string, fold bool, limit int32) int32 {
+	var later *node // the one that begins with the highest entry waits: it will often have nothing to add
+	for t != nil {
+		if t.label != "" {
+			if !fold && !strings.HasPrefix(v, t.label) || fold && !foldPrefix(v, t.label) {
+				break
+			}
+			v = v[len(t.label):]
+		}
+		if t.hit != nil {
+			switch {
+			case later == nil:
+				later = t.hit
+			case t.hit.first < later.first:
+				limit = t.hit.find(x, limit)
+			default:
+				limit, later = later.find(x, limit), t.hit
+			}
+		}
 		if v == "" {
 			break
 		}
-		i := strings.IndexByte(t.heads, v[0])
+		head := v[0]
+		if fold {
+			head = lower(head)
+		}
+		i := strings.IndexByte(t.heads, head)
 		if i < 0 {
 			break
 		}
-		t = &t.kids[i]
+		t, v = &t.kids[i], v[1:]
 	}
-	return limit
-}
-
-// findFold is find for texts in lower case and a v in any.
-func (t *tree) findFold(routes []Route, q *Request, v string, limit int32) int32 {
-	for t != nil && foldPrefix(v, t.label) {
-		v = v[len(t.label):]
-		limit = t.hit.find(routes, q, limit)
-		if v == "" {
-			break
-		}
-		i := strings.IndexByte(t.heads, lower(v[0]))
-		if i < 0 {
-			break
-		}
-		t = &t.kids[i]
-	}
-	return limit
+	return later.find(x, limit)
 }
