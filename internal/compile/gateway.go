@@ -1,0 +1,297 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1"
+
+	"github.com/go-inmesh/inmesh/internal/finding"
+	"github.com/go-inmesh/inmesh/internal/host"
+	"github.com/go-inmesh/inmesh/internal/rule"
+)
+
+// Gateway answers requests that come from outside, as a Gateway and the VirtualServices bound to it say, or an
+// Ingress. It is immutable and safe for concurrent use.
+type Gateway struct {
+	// Name is "namespace/name".
+	Name string
+	// Object is the Gateway or Ingress.
+	Object *rule.Object
+	// Servers are those that speak HTTP once TLS is taken off, in the order of the rule.
+	Servers []*Server
+
+	// Servers that share a port and speak plain HTTP share a group; each one behind TLS has its own.
+	groups []*serverGroup
+}
+
+// Server is one server of a Gateway.
+type Server struct {
+	// Port is the port of the rule; a process may listen on another one. Matches on a port compare with this one.
+	Port int
+	// TLS is true where the server takes TLS off.
+	TLS bool
+	// HTTPSRedirect is true where requests that did not come over TLS are answered with 301 to https.
+	HTTPSRedirect bool
+	// Hosts are the server's hosts without their namespaces, in lower case.
+	Hosts []string
+	// Spec is nil for an Ingress.
+	Spec *networking.Server
+
+	namespaces []string // parallel to Hosts; "*" is any
+}
+
+// serverGroup is servers that share their virtual hosts.
+type serverGroup struct {
+	port  int
+	tls   bool
+	taken host.Table[takenHost]    // the servers' own hosts
+	hosts host.Table[*gatewayHost] // names that lead somewhere
+	names []*gatewayHost
+}
+
+// takenHost is one host of a server.
+type takenHost struct {
+	pattern string
+	server  *Server
+}
+
+// gatewayHost is a name that rules and servers agree on: its virtual host is nil where all that happens is a
+// redirect to https.
+type gatewayHost struct {
+	pattern string
+	server  *Server
+	host    *VirtualHost
+	rules   []*virtualService
+}
+
+// Lookup finds the server and the virtual host of a request for a name, in lower case, without port and brackets.
+// The servers of that very port answer if there are any, else all of that kind (TLS or not): a process may
+// listen on another port than the rule says. Where a server takes the host and no route leads on, the virtual
+// host is nil (404 NR, unless the server redirects to https); where none takes the host, both are.
+func (g *Gateway) Lookup(port int, tls bool, name string) (*Server, *VirtualHost) {
+	if g == nil {
+		return nil, nil
+	}
+	exact := false
+	for _, s := range g.groups {
+		exact = exact || s.tls == tls && s.port == port
+	}
+	var server *Server
+	var vhost *VirtualHost
+	pattern, leads := "", false
+	for _, s := range g.groups {
+		if s.tls != tls || exact && s.port != port {
+			continue
+		}
+		t, ok := s.taken.Lookup(name)
+		if !ok {
+			continue
+		}
+		h, found := s.hosts.Lookup(name)
+		// Behind TLS the most specific host wins, as with SNI; of plain servers, the first that leads anywhere.
+		if server != nil && !(tls && host.Compare(t.pattern, pattern) < 0) && !(found && !leads) {
+			continue
+		}
+		server, vhost, pattern, leads = t.server, nil, t.pattern, found
+		if found {
+			server, vhost = h.server, h.host
+		}
+	}
+	return server, vhost
+}
+
+// VirtualHosts are all virtual hosts of the gateway, by port and then in the order of the rules.
+func (g *Gateway) VirtualHosts() []*VirtualHost {
+	var out []*VirtualHost
+	for _, s := range g.groups {
+		for _, h := range s.names {
+			if h.host != nil {
+				out = append(out, h.host)
+			}
+		}
+	}
+	return out
+}
+
+func (c *compiler) compileGateways() {
+	bound := map[string][]*virtualService{}
+	for _, v := range c.rules {
+		for _, g := range v.gateways {
+			if g != mesh && !slices.Contains(bound[g], v) {
+				bound[g] = append(bound[g], v)
+			}
+		}
+	}
+	for _, t := range rule.All[*networking.Gateway](c.in.Set) {
+		g := &Gateway{Name: t.Ref(), Object: t.Object}
+		c.out.Gateways[g.Name] = g
+		for i, s := range t.Spec.Servers {
+			if server := c.server(t.Object, i, s); server != nil {
+				g.Servers = append(g.Servers, server)
+				c.attach(g, server, bound[g.Name])
+			}
+		}
+		for _, group := range g.groups {
+			c.join(g.Name, group)
+		}
+	}
+	c.compileIngresses()
+}
+
+// server reads one server; nil where it does not speak HTTP to us.
+func (c *compiler) server(o *rule.Object, i int, spec *networking.Server) *Server {
+	path := finding.Index("servers", i)
+	s := &Server{Port: int(spec.GetPort().GetNumber()), Spec: spec, HTTPSRedirect: spec.GetTls().GetHttpsRedirect()}
+	switch protocol := strings.ToUpper(spec.GetPort().GetProtocol()); protocol {
+	case "HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY":
+	case "HTTPS":
+		mode := spec.GetTls().GetMode()
+		if mode == networking.ServerTLSSettings_PASSTHROUGH || mode == networking.ServerTLSSettings_AUTO_PASSTHROUGH {
+			c.warn(o, path+".tls.mode", finding.CodeNotObeyed, "%s is not supported: the server is left out", mode)
+			return nil
+		}
+		s.TLS = true
+	default:
+		c.warn(o, path+".port.protocol", finding.CodeNotObeyed, "%s is not supported, only HTTP is: the server is left out", protocol)
+		return nil
+	}
+	for _, h := range spec.GetHosts() {
+		ns, name, ok := strings.Cut(h, "/")
+		if !ok {
+			ns, name = "*", h
+		} else if ns == "." {
+			ns = o.Namespace
+		}
+		s.Hosts, s.namespaces = append(s.Hosts, host.Normal(name)), append(s.namespaces, ns)
+	}
+	return s
+}
+
+// attach adds the server's hosts to its group, each with the rules that share it.
+func (c *compiler) attach(g *Gateway, s *Server, rules []*virtualService) {
+	group := g.group(s)
+	cl := c.through(g.Name, s.Port)
+	for _, v := range rules {
+		if len(c.program(v, cl).routes) == 0 {
+			continue
+		}
+		for i, sh := range s.Hosts {
+			if ns := s.namespaces[i]; ns != "*" && ns != v.object.Namespace {
+				continue
+			}
+			for _, vh := range v.hosts {
+				switch {
+				case host.Match(sh, vh):
+					group.add(vh, s, v)
+				case host.Match(vh, sh):
+					group.add(sh, s, v)
+				}
+			}
+		}
+	}
+	for _, h := range s.Hosts {
+		group.take(h, s)
+	}
+}
+
+func (g *Gateway) group(s *Server) *serverGroup {
+	if !s.TLS {
+		for _, group := range g.groups {
+			if !group.tls && group.port == s.Port {
+				return group
+			}
+		}
+	}
+	group := &serverGroup{port: s.Port, tls: s.TLS}
+	g.groups = append(g.groups, group)
+	return group
+}
+
+// take lets the server answer for one of its hosts. The first server has it, unless a later one redirects.
+func (g *serverGroup) take(name string, s *Server) {
+	if _, ok := g.taken.Get(name); !ok {
+		g.taken.Set(name, takenHost{name, s})
+	}
+	if s.HTTPSRedirect {
+		g.add(name, s, nil)
+	}
+}
+
+// add gives the name a place, and the rule a say in it. A server that redirects wins the name.
+func (g *serverGroup) add(name string, s *Server, v *virtualService) {
+	h, ok := g.hosts.Get(name)
+	if !ok {
+		h = &gatewayHost{pattern: name, server: s}
+		g.hosts.Set(name, h)
+		g.names = append(g.names, h)
+	}
+	if s.HTTPSRedirect {
+		h.server = s
+	}
+	if v != nil && !slices.Contains(h.rules, v) {
+		h.rules = append(h.rules, v)
+	}
+}
+
+// join makes the virtual hosts of a group. Names that the same rules answer share their routes.
+func (c *compiler) join(gateway string, g *serverGroup) {
+	cl := c.through(gateway, g.port)
+	joined := map[string]*program{}
+	for _, h := range g.names {
+		if len(h.rules) == 0 {
+			continue
+		}
+		programs := make([]*program, len(h.rules))
+		key := ""
+		for i, v := range h.rules {
+			programs[i] = c.program(v, cl)
+			key += v.object.Ref() + ";"
+		}
+		p := programs[0]
+		if len(programs) > 1 {
+			if p = joined[key]; p == nil {
+				p = concat(programs)
+				joined[key] = p
+			}
+		}
+		c.finish(p)
+		h.host = &VirtualHost{Name: domainName(h.pattern, g.port), Object: h.rules[0].object, Router: p.router, Routes: p.linked, Port: g.port}
+	}
+}
+
+// through is the client of requests that come in on a gateway's port.
+func (c *compiler) through(gateway string, port int) *client {
+	return &client{gateway: gateway, port: port, namespace: c.in.Workload.Namespace, labels: c.in.Workload.Labels}
+}
+
+// concat puts the routes of several rules on one host in a row, those that match everything at the end.
+func concat(programs []*program) *program {
+	out := &program{}
+	reusable := true
+	var last []source
+	for _, p := range programs {
+		reusable = reusable && p.key[0] != '@'
+		out.key += p.key + "+"
+		for _, s := range p.routes {
+			if !s.catchAll {
+				out.routes = append(out.routes, s)
+				continue
+			}
+			if n := len(s.spec.Match); n > 1 {
+				// Only the last of its matches takes everything.
+				head, tail := s, s
+				head.spec, tail.spec = shallow(s.spec), shallow(s.spec)
+				head.spec.Match, tail.spec.Match = s.spec.Match[:n-1], s.spec.Match[n-1:]
+				head.catchAll = false
+				out.routes, s = append(out.routes, head), tail
+			}
+			last = append(last, s)
+		}
+	}
+	if !reusable {
+		out.key = ""
+	}
+	out.routes = append(out.routes, last...)
+	return out
+}
