@@ -158,3 +158,18 @@ func FuzzResolve(f *testing.F) {
 		}
 	})
 }
+
+func TestNames(t *testing.T) {
+	for _, tt := range []struct{ hostname, namespace, want string }{
+		{"a.ns1.svc.cluster.local", "ns1", "a a.ns1 a.ns1.svc a.ns1.svc.cluster.local a.ns1.svc.cluster.local."},
+		{"a.ns1.svc.cluster.local", "ns2", "a.ns1 a.ns1.svc a.ns1.svc.cluster.local a.ns1.svc.cluster.local."},
+		{"a.com", "ns1", "a.com a.com."},
+		{"ns1.svc.cluster.local", "ns1", "ns1.svc.cluster.local ns1.svc.cluster.local."},
+		{"svc.cluster.local", "ns1", "svc.cluster.local svc.cluster.local."},
+		{"1.2.3.4", "ns1", "1.2.3.4"},
+	} {
+		if got := strings.Join(Names(nil, tt.hostname, tt.namespace, ""), " "); got != tt.want {
+			t.Errorf("Names(%q, %q) = %q, want %q", tt.hostname, tt.namespace, got, tt.want)
+		}
+	}
+}
