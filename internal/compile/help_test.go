@@ -35,7 +35,7 @@ func vs(ref, spec string) string { return object("VirtualService", ref, spec) }
 
 // to is an HTTP route with a name, to a destination host, with more fields.
 func to(name, host string, more ...string) string {
-	return fmt.Sprintf("{name: %s, route: [{destination: {host: %s}}]%s}", name, host, strings.Join(append([]string{""}, more...), ", "))
+	return fmt.Sprintf("{name: '%s', route: [{destination: {host: %s}}]%s}", name, host, strings.Join(append([]string{""}, more...), ", "))
 }
 
 // request is what a test asks; want is "virtual service[index] name -> cluster", or "none" or "404".
