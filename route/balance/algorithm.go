@@ -69,7 +69,7 @@ func (b *Balancer) lay(use []*Endpoint) picker {
 	case b.algorithm == Random:
 		return &weightedRandom{layOut(use), b.rnd}
 	case b.algorithm == RoundRobin && even(use):
-		return &roundRobin{use, &b.turn}
+		return newRoundRobin(use, &b.turn)
 	case b.algorithm == RoundRobin:
 		return newWeightedRoundRobin(use, &b.turn)
 	case even(use):
@@ -91,12 +91,4 @@ func even(eps []*Endpoint) bool {
 		}
 	}
 	return true
-}
-
-// index is the place in n that the number in [0, 1) falls on. Numbers out of range do not lead out of n.
-func index(u float64, n int) int {
-	if i := int(u * float64(n)); uint(i) < uint(n) {
-		return i
-	}
-	return n - 1
 }

@@ -3,34 +3,39 @@ package balance
 // leastRequest draws two endpoints and takes the one with fewer requests in flight, the first where they have
 // the same number.
 type leastRequest struct {
-	eps []*Endpoint
-	st  []*state // beside eps, so that the second look need not go through the endpoint
+	eps []loaded
 	rnd func() float64
 }
 
-func newLeastRequest(eps []*Endpoint, rnd func() float64) *leastRequest {
-	return &leastRequest{eps, states(eps), rnd}
+// loaded is an endpoint with what moves, to save the way through the endpoint.
+type loaded struct {
+	st *state
+	e  *Endpoint
 }
 
-func states(eps []*Endpoint) []*state {
-	st := make([]*state, len(eps))
+func newLeastRequest(eps []*Endpoint, rnd func() float64) *leastRequest {
+	return &leastRequest{load(eps), rnd}
+}
+
+func load(eps []*Endpoint) []loaded {
+	out := make([]loaded, len(eps))
 	for i, e := range eps {
-		st[i] = e.state()
+		out[i] = loaded{e.state(), e}
 	}
-	return st
+	return out
 }
 
 // draw makes both choices of one random number: the second of what the first left over.
 func (l *leastRequest) draw() *Endpoint {
 	n := len(l.eps)
-	u := l.rnd()
-	i := index(u, n)
-	j := index(u*float64(n)-float64(i), n-1)
+	i, left := index(l.rnd(), n)
+	j, _ := share(left, n-1)
 	if j >= i {
 		j++
 	}
-	if l.st[j].active.Load() < l.st[i].active.Load() {
-		return l.eps[j]
+	a, b := &l.eps[i], &l.eps[j]
+	if b.st.active.Load() < a.st.active.Load() {
+		return b.e
 	}
-	return l.eps[i]
+	return a.e
 }

@@ -6,7 +6,10 @@ type random struct {
 	rnd func() float64
 }
 
-func (r *random) draw() *Endpoint { return r.eps[index(r.rnd(), len(r.eps))] }
+func (r *random) draw() *Endpoint {
+	i, _ := index(r.rnd(), len(r.eps))
+	return r.eps[i]
+}
 
 // weightedRandom picks each endpoint with a chance in proportion to its weight.
 type weightedRandom struct {
@@ -14,4 +17,4 @@ type weightedRandom struct {
 	rnd   func() float64
 }
 
-func (r *weightedRandom) draw() *Endpoint { return r.wheel.at(r.wheel.place(r.rnd())) }
+func (r *weightedRandom) draw() *Endpoint { return r.wheel.eps[r.wheel.at(whole(r.rnd()))] }

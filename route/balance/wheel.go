@@ -38,30 +38,27 @@ func layOut(eps []*Endpoint) *wheel {
 // len is the length of the line: the sum of the weights.
 func (w *wheel) len() uint64 { return w.ends[len(w.ends)-1] }
 
-// place is the place that the number in [0, 1) falls on.
-func (w *wheel) place(u float64) uint64 {
-	n := w.len()
-	if u >= 0 && u < 1 {
-		return min(uint64(u*float64(n)), n-1)
-	}
-	return n - 1
+// at is the endpoint that the part of the line, in parts of 1<<64, ends at.
+func (w *wheel) at(part uint64) int {
+	place, _ := bits.Mul64(part, w.len())
+	return w.find(place)
 }
 
-// at finds the endpoint at a place of the line.
-func (w *wheel) at(place uint64) *Endpoint {
+// find is the endpoint at a place of the line.
+func (w *wheel) find(place uint64) int {
 	step := place >> w.shift
 	i := int(w.guide[step])
 	if place < w.ends[i] {
-		return w.eps[i]
+		return i
 	}
 	i++
 	if place < w.ends[i] {
-		return w.eps[i]
+		return i
 	}
 	i++
-	last := len(w.eps) - 1
+	last := len(w.ends) - 1
 	if int(step)+1 < len(w.guide) {
 		last = int(w.guide[step+1])
 	}
-	return w.eps[i+sort.Search(last-i, func(k int) bool { return place < w.ends[i+k] })]
+	return i + sort.Search(last-i, func(k int) bool { return place < w.ends[i+k] })
 }
