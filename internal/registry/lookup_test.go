@@ -84,6 +84,9 @@ func TestLookup(t *testing.T) {
 	if got := ref(r.Get("x.foo.com", "x")); got != "" {
 		t.Errorf("Get looks for the very hostname, got %q", got)
 	}
+	if got := r.Canonical("al.default.svc.cluster.local") + " " + r.Canonical("x.foo.com"); got != "a.default.svc.cluster.local x.foo.com" {
+		t.Errorf("Canonical: %q", got)
+	}
 	if got := ref(r.Get("*.foo.com", "x")); got != "x/narrow" {
 		t.Errorf("Get of a wildcard: %q", got)
 	}

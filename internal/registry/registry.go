@@ -104,6 +104,15 @@ func (r *Registry) Visible(clientNamespace string) []*Service {
 	return out
 }
 
+// Canonical is the hostname of the service that an ExternalName service of this hostname leads to; other hostnames are
+// their own.
+func (r *Registry) Canonical(hostname string) string {
+	if to, ok := r.aliases[hostname]; ok {
+		return to
+	}
+	return hostname
+}
+
 // Get is the service of exactly that hostname, which may be a wildcard, as a client in the namespace sees it: the one
 // of its own namespace, else a Kubernetes service, else the oldest that is exported to it. The hostname of an
 // ExternalName service is that of what it leads to. Nil: none.
@@ -112,10 +121,7 @@ func (r *Registry) Get(hostname, clientNamespace string) *Service {
 		list, _ := r.byWildcard.Get(hostname)
 		return pick(list, clientNamespace)
 	}
-	if to, ok := r.aliases[hostname]; ok {
-		hostname = to
-	}
-	return pick(r.byHost[hostname], clientNamespace)
+	return pick(r.byHost[r.Canonical(hostname)], clientNamespace)
 }
 
 // Lookup is the service that a client in the namespace means by the hostname, a full one in normal form: that of
