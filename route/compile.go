@@ -31,6 +31,7 @@ type compiler struct {
 	regexes map[string]text // by their source
 	slab    []cond          // what is left of the conditions that were made at once
 	expect  int             // entries that are still to come
+	retry   *RetryPolicy    // of routes that say nothing of retries
 }
 
 // room gives space for the conditions of an entry, next to those of the entry before.
@@ -99,14 +100,18 @@ func (c *compiler) rule(index int, spec *networking.HTTPRoute) (*rule, error) {
 	case spec.DirectResponse != nil:
 		r.action, r.body = DirectResponse, directBody(spec.DirectResponse)
 	default:
-		err = r.compileDests(spec)
+		err = c.dests(r, spec)
 	}
 	return r, err
 }
 
-// compileDests compiles the destinations of a route that forwards.
-func (r *rule) compileDests(spec *networking.HTTPRoute) error {
+// dests compiles the destinations of a route that forwards.
+func (c *compiler) dests(r *rule, spec *networking.HTTPRoute) error {
 	r.split = newSplit(spec.Route)
+	var err error
+	if r.retry, err = c.retries(spec.Retries); err != nil {
+		return fieldError("retries", err)
+	}
 	authority := authorityOf(spec.Headers)
 	if a := spec.GetRewrite().GetAuthority(); a != "" {
 		authority = a
@@ -118,7 +123,6 @@ func (r *rule) compileDests(spec *networking.HTTPRoute) error {
 			out.authority = authorityOf(d.GetHeaders())
 		}
 		path := fmt.Sprintf("route[%d].headers.", i)
-		var err error
 		if out.request, err = compileOps(path+"request", d.GetHeaders().GetRequest()); err != nil {
 			return err
 		}
@@ -132,4 +136,16 @@ func (r *rule) compileDests(spec *networking.HTTPRoute) error {
 		r.responds, d.response = joinOps(r.responds, d.response), nil
 	}
 	return nil
+}
+
+// retries compiles a policy; the default one is made once.
+func (c *compiler) retries(spec *networking.HTTPRetry) (*RetryPolicy, error) {
+	if spec != nil {
+		return NewRetry(spec)
+	}
+	var err error
+	if c.retry == nil {
+		c.retry, err = NewRetry(nil)
+	}
+	return c.retry, err
 }

@@ -56,7 +56,11 @@ func drawText(texts, res []string) *rapid.Generator[*networking.StringMatch] {
 		case 0, 1, 2:
 			return exactly(rapid.SampledFrom(texts).Draw(t, "exact"))
 		case 3, 4:
-			return beginning(rapid.SampledFrom(texts).Draw(t, "prefix"))
+			s := rapid.SampledFrom(texts).Draw(t, "prefix")
+			if s == "" {
+				s = "x" // an empty prefix is refused
+			}
+			return beginning(s)
 		default:
 			return matching(rapid.SampledFrom(res).Draw(t, "regex"))
 		}

@@ -6,6 +6,7 @@ import (
 	"regexp/syntax"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	networking "istio.io/api/networking/v1"
@@ -29,7 +30,7 @@ type text struct {
 	fold bool   // ASCII letters compare without case; exact and prefix only
 	line bool   // op stands for a regex whose dots do not match line breaks
 	arg  string // for a regex: the bytes that every match begins with
-	re   *regexp.Regexp
+	re   *pattern
 	src  *networking.StringMatch
 }
 
@@ -72,13 +73,42 @@ func compileRegex(s string) (text, error) {
 	if t, ok := plain(tree); ok {
 		return t, nil
 	}
-	// The expression alone was parsed above, so the parentheses cannot pair with its own.
-	re, err := regexp.Compile(`^(?:` + s + `)$`)
-	if err != nil {
-		return text{}, fmt.Errorf("regex %q: %v", s, err)
+	p := &pattern{src: s}
+	if len(s) > 256 {
+		// What parses alone might nest too deep for Go with our own parentheses around it.
+		if _, err := p.compile(); err != nil {
+			return text{}, fmt.Errorf("regex %q: %v", clip(s), err)
+		}
 	}
 	lead, _ := leading(tree)
-	return text{op: regex, arg: lead, re: re}, nil
+	return text{op: regex, arg: lead, re: p}, nil
+}
+
+// pattern is a regex that matches whole texts. It is known to be valid; the machine for it is made when it is
+// first asked, since of many thousand rules few are met.
+type pattern struct {
+	src string
+	re  atomic.Pointer[regexp.Regexp]
+}
+
+// compile makes the machine. The expression was parsed alone before, so that its own parentheses pair.
+func (p *pattern) compile() (*regexp.Regexp, error) {
+	re, err := regexp.Compile(`^(?:` + p.src + `)$`)
+	if err == nil {
+		p.re.Store(re)
+	}
+	return re, err
+}
+
+func (p *pattern) match(s string) bool {
+	re := p.re.Load()
+	if re == nil {
+		var err error
+		if re, err = p.compile(); err != nil {
+			return false
+		}
+	}
+	return re.MatchString(s)
 }
 
 // plain recognises "lit", "lit.*", ".*lit", ".*lit.*" and ".*".
@@ -201,7 +231,7 @@ func (t *text) match(s string) bool {
 		}
 	case regex:
 		// RE2 works on UTF-8: a byte that is none matches nothing, where Go's regexp takes it for U+FFFD.
-		return strings.HasPrefix(s, t.arg) && utf8.ValidString(s) && t.re.MatchString(s)
+		return strings.HasPrefix(s, t.arg) && utf8.ValidString(s) && t.re.match(s)
 	default:
 		return true
 	}

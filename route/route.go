@@ -51,6 +51,7 @@ type rule struct {
 	rewrite  rewrite
 	cors     *CORS
 	timeout  time.Duration
+	retry    *RetryPolicy
 	dests    []target   // parallel to spec.Route; empty where the route does not forward
 	requests *headerOps // of the route's level; where there is one destination, its operations are joined in
 	responds *headerOps
@@ -143,6 +144,9 @@ func (r *Route) HeaderOps(dest int) (request, response Ops) {
 
 // CORS is the route's policy, nil if it has none.
 func (r *Route) CORS() *CORS { return r.cors }
+
+// Retry is the route's policy, Istio's default where the route says nothing of retries.
+func (r *Route) Retry() *RetryPolicy { return r.retry }
 
 // Timeout is the route's limit for the whole exchange, retries included. 0 means none.
 func (r *Route) Timeout() time.Duration { return r.timeout }

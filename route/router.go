@@ -9,8 +9,12 @@ import (
 	"github.com/go-inmesh/inmesh/internal/validate"
 )
 
-// Router finds the route of a request. It is immutable and safe for concurrent use.
+// Router finds the route of a request. It does not change and is safe for concurrent use.
 type Router struct {
+	// Rand draws the numbers in [0,1) that split traffic in Transport and Handler. Nil means math/rand/v2. It is
+	// set before first use and must be safe for concurrent use.
+	Rand func() float64
+
 	routes []Route // one for each match entry, in order
 	starts []int32 // where each HTTPRoute's entries begin
 	index  *node
@@ -21,7 +25,7 @@ type Router struct {
 //
 // Of a match, gateways, sourceLabels and sourceNamespace are not looked at: they are about the caller, who is
 // the same for all requests, so whoever knows the caller leaves out what cannot match before. A delegate must
-// have been resolved. Fault, mirrors, retries and timeout are compiled by those who act on them.
+// have been resolved. Faults and mirrors are compiled by those who act on them.
 func New(routes ...*networking.HTTPRoute) (*Router, error) {
 	var fs finding.Faults
 	for i, spec := range routes {
