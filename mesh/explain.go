@@ -1,0 +1,255 @@
+package mesh
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1"
+
+	"github.com/go-inmesh/inmesh/internal/compile"
+	"github.com/go-inmesh/inmesh/internal/finding"
+	"github.com/go-inmesh/inmesh/internal/host"
+	"github.com/go-inmesh/inmesh/route"
+)
+
+// Explain says what a client over [Mesh.Transport] would do with the request: nothing is sent, nothing is drawn, and
+// the request's body is not touched.
+func (m *Mesh) Explain(req *http.Request) (*Explanation, error) {
+	if err := check(m, withHeader(req)); err != nil {
+		return nil, err
+	}
+	c := newCall(m, m.current.Load(), nil)
+	c.view = route.RequestOf(req)
+	c.resolve()
+	return c.explain(), nil
+}
+
+// ExplainGateway says what [Mesh.Gateway] of that name would do with the request. The URL's host is the authority if
+// the request names none, and its port the one that the gateway listens on.
+func (m *Mesh) ExplainGateway(name string, req *http.Request) (*Explanation, error) {
+	if err := check(m, withHeader(req)); err != nil {
+		return nil, err
+	}
+	c := newCall(m, m.current.Load(), nil)
+	c.view = route.RequestOf(req)
+	gw := c.snap.gateway(name, m.options.Workload.Namespace)
+	if gw == nil {
+		return nil, fmt.Errorf("mesh: no Gateway or Ingress %q; there are %s", name,
+			strings.Join(slices.Sorted(maps.Keys(c.snap.out.Gateways)), ", "))
+	}
+	tls := c.view.Scheme == "https"
+	c.resolveGateway(gw, c.view.Port, tls)
+	if c.httpsRedirect && !tls {
+		return &Explanation{Outcome: OutcomeRedirect, Code: http.StatusMovedPermanently, Location: httpsLocation(req)}, nil
+	}
+	return c.explain(), nil
+}
+
+func withHeader(req *http.Request) *http.Request {
+	if req.Header != nil {
+		return req
+	}
+	r := *req
+	r.Header = http.Header{}
+	return &r
+}
+
+// explain reads off what resolve has found.
+func (c *call) explain() *Explanation {
+	e := &Explanation{}
+	vh := c.vhost
+	if vh == nil {
+		switch {
+		case c.gateway:
+			e.Outcome, e.Code = OutcomeNoRoute, http.StatusNotFound
+		case c.snap.out.AllowAny:
+			e.Outcome, e.VirtualHost = OutcomePassthrough, allowAny
+			e.Path, e.Authority = original(&c.view), c.view.Authority
+		default:
+			e.Outcome, e.VirtualHost, e.Code = OutcomeBlocked, blockAll, http.StatusBadGateway
+		}
+		return e
+	}
+	e.VirtualHost = vh.Name
+	if vh.Object != nil {
+		e.VirtualService = vh.Object.Ref()
+	}
+	if vh.Router == nil {
+		e.Outcome, e.Code = OutcomeNoRoute, http.StatusNotFound
+		return e
+	}
+	hit, rejected := vh.Router.Explain(&c.view)
+	for _, r := range rejected {
+		at := &vh.Routes[r.Index]
+		e.Rejected = append(e.Rejected, ExplainedRejects{Index: at.Index, Name: r.Name, Reason: r.Reason, Position: position(at)})
+	}
+	if hit == nil {
+		e.Outcome, e.Code = OutcomeNoRoute, http.StatusNotFound
+		return e
+	}
+	at := &vh.Routes[hit.Index()]
+	if at.Object != nil {
+		e.VirtualService = at.Object.Ref()
+	}
+	e.Route = &ExplainedRoute{Index: at.Index, Name: hit.Name(), Position: position(at)}
+	e.Outcome = hit.Action().String()
+	spec := hit.Spec()
+	e.Fault, e.CORS = explainFault(spec.GetFault()), explainCORS(spec.GetCorsPolicy())
+	switch hit.Action() {
+	case route.Redirect:
+		e.Code, e.Location = hit.Redirect(&c.view)
+		_, e.ResponseHeaders = ops(hit, -1)
+	case route.DirectResponse:
+		code, body := hit.Direct()
+		e.Code, e.Body = code, string(body)
+		_, e.ResponseHeaders = ops(hit, -1)
+	case route.Forward:
+		c.explainForward(e, hit, at)
+	}
+	return e
+}
+
+// The names of Envoy's virtual hosts for hosts that nothing names.
+const (
+	allowAny = "allow_any"
+	blockAll = "block_all"
+)
+
+func position(r *compile.Route) *finding.Position {
+	if p := r.Position(); p != (finding.Position{}) {
+		return &p
+	}
+	return nil
+}
+
+func (c *call) explainForward(e *Explanation, hit *route.Route, at *compile.Route) {
+	e.Path, _ = hit.Path(&c.view)
+	if c.view.RawQuery != "" {
+		e.Path += "?" + c.view.RawQuery
+	}
+	e.Authority = c.view.Authority
+	if a := hit.Authority(0); a != "" {
+		e.Authority = a
+	}
+	if t := hit.Timeout(); t > 0 {
+		e.Timeout = t.String()
+	}
+	a := c.action
+	if p := a.retry; p != nil {
+		e.Retries = &ExplainedRetries{Attempts: p.Attempts(), RetryOn: p.RetryOn(), Backoff: p.Backoff().String()}
+		if t := p.PerTryTimeout(); t > 0 {
+			e.Retries.PerTryTimeout = t.String()
+		}
+	}
+	for _, m := range at.Mirrors {
+		e.Mirrors = append(e.Mirrors, ExplainedMirror{Cluster: m.At(c.view.Port).Name, Percentage: m.Percent})
+	}
+	e.RequestHeaders, e.ResponseHeaders = ops(hit, 0)
+	dests := hit.Spec().GetRoute()
+	for i, ref := range at.Clusters {
+		spec := ref.At(c.view.Port)
+		d := ExplainedDestination{Cluster: spec.Name, Missing: spec.Missing}
+		if len(at.Clusters) > 1 {
+			d.Weight = int(dests[i].GetWeight())
+			req, resp := ops(hit, i)
+			if i > 0 && !(reflect.DeepEqual(req, e.RequestHeaders) && reflect.DeepEqual(resp, e.ResponseHeaders)) {
+				d.RequestHeaders, d.ResponseHeaders = req, resp
+			}
+		}
+		if spec.Missing == "" {
+			d.Endpoints, d.Ejected = c.explainEndpoints(ref)
+		}
+		e.Destinations = append(e.Destinations, d)
+	}
+}
+
+// explainEndpoints lists the addresses behind a destination: those in use, and those that are ejected.
+func (c *call) explainEndpoints(ref compile.ClusterRef) (in, out []string) {
+	cl, err := c.snap.cluster(c.mesh, ref, c.view.Port)
+	if err != nil {
+		return nil, nil
+	}
+	if cl.direct {
+		return []string{c.view.Authority}, nil
+	}
+	for _, e := range cl.members().balancer.Endpoints() {
+		if e.Ejected() {
+			out = append(out, e.Address)
+		} else {
+			in = append(in, e.Address)
+		}
+	}
+	return in, out
+}
+
+func ops(r *route.Route, dest int) (request, response *route.Ops) {
+	req, resp := r.HeaderOps(dest)
+	if anyOp(req) {
+		request = &req
+	}
+	if anyOp(resp) {
+		response = &resp
+	}
+	return request, response
+}
+
+func explainFault(f *networking.HTTPFaultInjection) *ExplainedFault {
+	if f == nil {
+		return nil
+	}
+	out := &ExplainedFault{}
+	if d := f.GetDelay(); d.GetFixedDelay() != nil {
+		out.Delay = &ExplainedDelay{FixedDelay: d.GetFixedDelay().AsDuration().String(), Percentage: d.GetPercentage().GetValue()}
+		if d.GetPercentage() == nil {
+			out.Delay.Percentage = float64(d.GetPercent()) //nolint:staticcheck // the old form, still honoured
+		}
+	}
+	if a := f.GetAbort(); a.GetErrorType() != nil {
+		out.Abort = &ExplainedAbort{HTTPStatus: int(a.GetHttpStatus()), GRPCStatus: a.GetGrpcStatus(), Percentage: a.GetPercentage().GetValue()}
+	}
+	if out.Delay == nil && out.Abort == nil {
+		return nil
+	}
+	return out
+}
+
+func explainCORS(p *networking.CorsPolicy) *ExplainedCORS {
+	if p == nil {
+		return nil
+	}
+	out := &ExplainedCORS{AllowMethods: p.GetAllowMethods(), AllowHeaders: p.GetAllowHeaders(), ExposeHeaders: p.GetExposeHeaders(),
+		AllowCredentials: p.GetAllowCredentials().GetValue()}
+	for _, o := range p.GetAllowOrigins() {
+		switch t := o.GetMatchType().(type) {
+		case *networking.StringMatch_Exact:
+			out.AllowOrigins = append(out.AllowOrigins, t.Exact)
+		case *networking.StringMatch_Prefix:
+			out.AllowOrigins = append(out.AllowOrigins, t.Prefix+"*")
+		case *networking.StringMatch_Regex:
+			out.AllowOrigins = append(out.AllowOrigins, "~"+t.Regex)
+		}
+	}
+	if p.GetMaxAge() != nil {
+		out.MaxAge = p.GetMaxAge().AsDuration().String()
+	}
+	return out
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+
+// httpsLocation is where a gateway sends plain HTTP: the same host, path and query, the port left out.
+func httpsLocation(req *http.Request) string {
+	authority := req.Host
+	if authority == "" {
+		authority = req.URL.Host
+	}
+	name, _ := host.Split(authority)
+	if strings.Contains(name, ":") {
+		name = "[" + name + "]"
+	}
+	return "https://" + name + req.URL.RequestURI()
+}

@@ -1,0 +1,304 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-inmesh/inmesh/breaker"
+	"github.com/go-inmesh/inmesh/internal/answer"
+	"github.com/go-inmesh/inmesh/internal/host"
+	"github.com/go-inmesh/inmesh/route"
+	"github.com/go-inmesh/inmesh/route/balance"
+)
+
+// forward sends the request to one of the route's destinations: it is chosen once, for all attempts.
+func (c *call) forward(req *http.Request) (*http.Response, error) {
+	c.dest = 0
+	if len(c.action.clusters) > 1 {
+		c.dest = c.route.Split(c.mesh.options.Rand())
+	}
+	if c.cluster = c.action.clusters[c.dest]; c.cluster == nil {
+		var err error
+		c.cluster, err = c.snap.cluster(c.mesh, c.vhost.Routes[c.route.Index()].Clusters[c.dest], c.view.Port)
+		if err != nil {
+			closeBody(req)
+			return nil, err
+		}
+	}
+	c.observed.Record.Cluster = c.cluster.name
+	c.observed.Record.DestinationService = c.cluster.service
+	c.tries = route.Call{Retry: c.action.retry, Timeout: c.route.Timeout(), Rand: c.mesh.options.Rand, Permit: c.permitRetry}
+	out := c.outgoing(req)
+	c.tries.Overrides = route.TakeOverrides(out.Header)
+	if ctx := c.tries.Begin(req.Context(), out); ctx != req.Context() {
+		out = out.WithContext(ctx)
+	}
+	c.rewrite(out)
+	c.observed.Outgoing(out.Header)
+	resp, err := c.tries.Do(out, c)
+	c.flags = addFlags(c.flags, c.tries.Flags)
+	c.attempt = c.tries.Attempts
+	c.observed.Record.Attempts = c.attempt
+	if err != nil {
+		return nil, err
+	}
+	c.finishHeaders(req, resp, true)
+	return resp, nil
+}
+
+func addFlags(flags, more string) string {
+	if more == "" {
+		return flags
+	}
+	for f := range strings.SplitSeq(more, ",") {
+		flags = addFlag(flags, f)
+	}
+	return flags
+}
+
+// rewrite changes the outgoing request as the route says: headers, authority, path.
+func (c *call) rewrite(out *http.Request) {
+	if request, _ := c.action.changes(c.dest); request {
+		c.route.RequestHeaders(c.dest, out.Header, c.env(out))
+	}
+	if a := c.route.Authority(c.dest); a != "" {
+		out.Host = a
+	}
+	if path, rewritten := c.route.Path(&c.view); rewritten {
+		setPath(out, path)
+		out.Header["X-Envoy-Original-Path"] = []string{original(&c.view)}
+	}
+}
+
+// original is the path as it was, with its query.
+func original(v *route.Request) string {
+	if v.RawQuery == "" {
+		return v.Path
+	}
+	return v.Path + "?" + v.RawQuery
+}
+
+// setPath puts an escaped path into the request's URL. One that cannot be unescaped goes out as it is.
+func setPath(out *http.Request, escaped string) {
+	u := out.URL
+	u.Opaque = ""
+	if p, err := url.PathUnescape(escaped); err == nil {
+		u.Path, u.RawPath = p, escaped
+	} else {
+		u.Path, u.RawPath = escaped, ""
+	}
+}
+
+// env is what header formatters may tell. The caller of a gateway is the one that connected.
+func (c *call) env(req *http.Request) *route.HeaderEnv {
+	env := &route.HeaderEnv{Request: c.view, Protocol: req.Proto, Start: c.observed.Record.Start, Route: c.route.Name(),
+		ResponseFlags: c.flags, ResponseDetails: c.observed.Record.Details}
+	if c.cluster != nil {
+		env.Cluster = c.cluster.name
+	}
+	if c.endpoint != nil {
+		env.Upstream = c.endpoint.Address
+	}
+	if c.gateway {
+		env.RemoteAddr, env.LocalAddr, env.TLS = c.inbound.RemoteAddr, localAddr(c.inbound), c.inbound.TLS
+	}
+	return env
+}
+
+// finishHeaders gives a response the headers of the route, and those of a sidecar if it came from upstream.
+func (c *call) finishHeaders(req *http.Request, resp *http.Response, upstream bool) {
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	if upstream {
+		resp.Header["X-Envoy-Upstream-Service-Time"] = []string{strconv.FormatInt(c.observed.Record.UpstreamTime.Milliseconds(), 10)}
+	}
+	if cors := c.route.CORS(); cors != nil {
+		cors.Apply(c.view.Header.Get("Origin"), resp.Header)
+	}
+	if _, response := c.action.changes(c.dest); response {
+		env := c.env(req)
+		env.ResponseCode = resp.StatusCode
+		c.route.ResponseHeaders(c.dest, resp.Header, env)
+	}
+}
+
+// permitRetry asks the cluster's maxRetries for leave.
+func (c *call) permitRetry() (release func(), ok bool) {
+	if !c.cluster.pool.AcquireRetry() {
+		return nil, false
+	}
+	return c.cluster.pool.ReleaseRetry, true
+}
+
+// Send makes one attempt: it picks an endpoint, keeps within the limits, sends, and reports to outlier detection.
+func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
+	c.attempt = n
+	cl := c.cluster
+	rt, scheme, err := cl.conns.upstream(c.via, c.view.Scheme)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	s := &sending{call: c}
+	if !cl.direct {
+		if s.endpoint, err = cl.pick(req.Context(), c.via.base == nil, c.tried); err != nil {
+			closeBody(req)
+			return nil, err
+		}
+		c.endpoint, s.state = s.endpoint, stateOf(s.endpoint)
+		if c.action.retry != nil && c.action.retry.IgnorePreviousHosts(cl.hashed) {
+			c.tried = append(c.tried, s.endpoint)
+		}
+		req.URL.Host = s.endpoint.Address
+		c.observed.Record.UpstreamHost, c.observed.Record.Destination = s.endpoint.Address, s.state.peer
+	} else {
+		c.observed.Record.UpstreamHost = req.URL.Host
+	}
+	req.URL.Scheme = scheme
+	cl.requests.Add(1)
+	if n > 1 {
+		cl.retries.Add(1)
+	}
+	if s.permit, err = cl.pool.Acquire(req.Context(), s.lane(), cl.conns.protocol()); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	if s.endpoint != nil {
+		s.endpoint.Begin()
+	}
+	began := time.Now()
+	if aspects := c.mesh.options.Aspects.Attempt; len(aspects) > 0 {
+		rt = wrapTransport(rt, aspects)
+	}
+	resp, err := rt.RoundTrip(req)
+	c.observed.Record.UpstreamTime = time.Since(began)
+	s.report(req.Context(), resp, err)
+	if err != nil {
+		s.done()
+		return nil, err
+	}
+	s.wrap(resp)
+	return resp, nil
+}
+
+// sending is one attempt in flight: it holds a permit and counts at its endpoint until the response's body ends.
+type sending struct {
+	io.ReadCloser // the response's body
+
+	call     *call
+	endpoint *balance.Endpoint // nil where the caller's own address is used
+	state    *endpointState
+	permit   breaker.Permit
+	over     atomic.Bool
+}
+
+func (s *sending) lane() *breaker.Lane {
+	if s.state == nil {
+		return nil
+	}
+	return s.state.lane
+}
+
+// report tells outlier detection how the attempt went. What the caller broke off says nothing of the endpoint.
+func (s *sending) report(ctx context.Context, resp *http.Response, err error) {
+	result := resultOf(ctx, s.call.Context, resp, err)
+	if result == breaker.ConnectFailed {
+		s.call.cluster.connectFailures.Add(1)
+	}
+	if s.state != nil {
+		s.state.host.Report(result)
+	}
+}
+
+func resultOf(ctx, caller context.Context, resp *http.Response, err error) breaker.Result {
+	if err == nil {
+		return breaker.Result(statusOf(resp))
+	}
+	if caller.Err() != nil {
+		return breaker.Ignored
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), route.ErrTimeout) {
+		return breaker.TimedOut
+	}
+	switch route.Classify(err, true).Flag {
+	case answer.UpstreamFailure:
+		return breaker.ConnectFailed
+	case answer.UpstreamTimeout:
+		return breaker.TimedOut
+	}
+	return breaker.Reset
+}
+
+// statusOf is the status that counts: a gRPC status in the headers stands for its HTTP status.
+func statusOf(resp *http.Response) int {
+	if v := resp.Header["Grpc-Status"]; len(v) > 0 {
+		if n, err := strconv.Atoi(v[0]); err == nil {
+			return answer.HTTPStatus(n)
+		}
+	}
+	return resp.StatusCode
+}
+
+// wrap ends the attempt with the response's body. One that can be written to, after an upgrade, still can.
+func (s *sending) wrap(resp *http.Response) {
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	if resp.Body == http.NoBody {
+		s.done()
+		return
+	}
+	s.ReadCloser = resp.Body
+	if w, ok := resp.Body.(io.Writer); ok {
+		resp.Body = &upgraded{s, w}
+		return
+	}
+	resp.Body = s
+}
+
+func (s *sending) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil {
+		s.done()
+	}
+	return n, err
+}
+
+func (s *sending) Close() error {
+	err := s.ReadCloser.Close()
+	s.done()
+	return err
+}
+
+// done gives back what the attempt held, once.
+func (s *sending) done() {
+	if s.over.Swap(true) {
+		return
+	}
+	s.permit.Release()
+	if s.endpoint != nil {
+		s.endpoint.Done()
+	}
+	if cl := s.call.cluster; cl.conns.retired.Load() {
+		cl.conns.closeIdle()
+	}
+}
+
+// upgraded is the body of a 101 response.
+type upgraded struct {
+	*sending
+	io.Writer
+}
+
+func hostOnly(authority string) string {
+	name, _ := host.Split(authority)
+	return name
+}

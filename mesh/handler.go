@@ -1,0 +1,67 @@
+package mesh
+
+import (
+	"net/http"
+
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/go-inmesh/inmesh/identity"
+)
+
+// Handler is the server's side of the mesh around an application: it knows the caller, observes the request and runs
+// the aspects. Requests made with the request's context carry its trace and its x-request-id on. A nil next is
+// [http.DefaultServeMux].
+//
+// Handlers stay valid over [Mesh.Update].
+func (m *Mesh) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	next = wrapHandler(next, m.options.Aspects.AfterAuthorization)
+	next = wrapHandler(next, m.options.Aspects.BeforeAuthorization)
+	return &handler{m, next}
+}
+
+// wrapHandler puts the aspects around a handler, the first one outermost.
+func wrapHandler(h http.Handler, aspects []func(http.Handler) http.Handler) http.Handler {
+	for i := len(aspects) - 1; i >= 0; i-- {
+		h = aspects[i](h)
+	}
+	return h
+}
+
+type handler struct {
+	mesh *Mesh
+	next http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m := h.mesh
+	m.served.begin()
+	defer m.served.done()
+	if m.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	c := &call{mesh: m, peer: peerOf(r)}
+	c.Context = m.observer.StartServer(&c.observed, r)
+	defer c.observed.Settle(nil)
+	if !c.peer.ID.IsZero() {
+		c.Context = identity.NewContext(c.Context, c.peer)
+		c.observed.Record.MutualTLS = true
+	}
+	r2 := r.WithContext(c)
+	r2.Body = c.observed.RequestBody(r.Body)
+	h.next.ServeHTTP(c.observed.Writer(w), r2)
+}
+
+// peerOf is who sent the request: the SPIFFE ID of a client certificate that the server has verified.
+func peerOf(r *http.Request) identity.Peer {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.PeerCertificates) == 0 {
+		return identity.Peer{}
+	}
+	id, err := x509svid.IDFromCert(r.TLS.PeerCertificates[0])
+	if err != nil {
+		return identity.Peer{}
+	}
+	return identity.Peer{ID: id}
+}

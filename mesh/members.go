@@ -1,0 +1,77 @@
+package mesh
+
+import (
+	"github.com/go-inmesh/inmesh/breaker"
+	"github.com/go-inmesh/inmesh/internal/registry"
+	"github.com/go-inmesh/inmesh/observe"
+	"github.com/go-inmesh/inmesh/route/balance"
+)
+
+// members are a cluster's endpoints under one balancer and one outlier detection.
+type members struct {
+	balancer *balance.Balancer
+	outlier  *breaker.Outlier
+}
+
+// endpointState is what the mesh keeps with each endpoint.
+type endpointState struct {
+	host *breaker.Host
+	lane *breaker.Lane
+	peer observe.Peer
+}
+
+// stateOf is the endpoint's state; every endpoint of a cluster has one.
+func stateOf(e *balance.Endpoint) *endpointState { return e.Extra.(*endpointState) }
+
+func (m *Mesh) newMembers(c *cluster) (*members, error) {
+	b, err := balance.New(c.policy.GetLoadBalancer(), m.options.Rand)
+	if err != nil {
+		return nil, err
+	}
+	b.PanicPercent = int(c.policy.GetOutlierDetection().GetMinHealthPercent())
+	g := &members{balancer: b}
+	tell := func(e breaker.Event) {
+		g.mark()
+		m.ejected(c, e)
+	}
+	g.outlier, err = breaker.NewOutlier(c.policy.GetOutlierDetection(), &breaker.OutlierOptions{OnEject: tell, OnReturn: tell})
+	return g, err
+}
+
+// mark tells the balancer which endpoints are out.
+func (g *members) mark() {
+	for _, e := range g.balancer.Endpoints() {
+		if out := stateOf(e).host.Ejected(); out != e.Ejected() {
+			e.SetEjected(out)
+		}
+	}
+}
+
+// set puts endpoints in place; those that stay keep their state.
+func (g *members) set(m *Mesh, eps []registry.Endpoint) {
+	fresh := make([]*balance.Endpoint, 0, len(eps))
+	addresses := make([]string, 0, len(eps))
+	for _, e := range eps {
+		be := &balance.Endpoint{
+			Address: hostPort(e), Labels: e.Labels, Locality: e.Locality, Weight: e.Weight, ServiceAccount: e.ServiceAccount,
+			Network: e.Network, Workload: e.Workload, Namespace: e.Namespace,
+		}
+		fresh, addresses = append(fresh, be), append(addresses, be.Address)
+	}
+	g.outlier.Update(addresses)
+	all := balance.Carry(g.balancer.Endpoints(), fresh)
+	for i, e := range all {
+		if e != fresh[i] {
+			continue // as before, and in use
+		}
+		state := &endpointState{host: g.outlier.Host(e.Address), lane: new(breaker.Lane), peer: m.observer.Peer(observe.Workload{
+			Name: e.Workload, Namespace: e.Namespace, Labels: e.Labels, Principal: m.principal(e.Namespace, e.ServiceAccount),
+		})}
+		if old, ok := e.Extra.(*endpointState); ok {
+			state.lane = old.lane // the same address, otherwise described
+		}
+		e.Extra = state
+	}
+	g.balancer.Update(all)
+	g.mark()
+}
