@@ -5,18 +5,55 @@
 package legacy
 
 import (
+	"strings"
+
 	"github.com/go-inmesh/inmesh/internal/finding"
 	"github.com/go-inmesh/inmesh/internal/rule/tree"
 )
 
 // Rewrite turns the old forms in the spec of an object of Istio's networking kinds into today's.
 func Rewrite(kind string, spec *tree.Node, faults *tree.Faults) {
+	if !suspect(spec) {
+		return
+	}
 	switch r := (rewriter{faults}); kind {
 	case "VirtualService":
 		r.virtualService(spec)
 	case "DestinationRule":
 		r.destinationRule(spec)
 	}
+}
+
+// suspect tells whether anything looks like an old form; most specs have none and need no second look.
+func suspect(n *tree.Node) bool {
+	for i := range n.Kids {
+		if k := &n.Kids[i]; old(k) || suspect(&k.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+func old(k *tree.Kid) bool {
+	switch k.Key {
+	case "percent", "allowOrigin", "allow_origin", "mirrorPercent", "mirror_percent", "websocketUpgrade", "websocket_upgrade",
+		"consecutiveErrors", "consecutive_errors", "warmupDurationSecs", "warmup_duration_secs", "minimumRingSize", "minimum_ring_size":
+		return true
+	case "port":
+		return k.Value.Get("name") != nil
+	case "outlierDetection", "outlier_detection":
+		return k.Value.Get("http") != nil
+	case "simple":
+		return k.Value.Text == "LEAST_CONN"
+	case "gateways":
+		for i := range k.Value.Kids {
+			if _, ok := modernGateway(&k.Value.Kids[i].Value); ok {
+				return true
+			}
+		}
+		return false
+	}
+	return strings.HasPrefix(k.Key, "append") || strings.HasPrefix(k.Key, "remove")
 }
 
 type rewriter struct {

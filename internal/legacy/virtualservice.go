@@ -36,16 +36,22 @@ func (r rewriter) gateways(list *tree.Node, path string) {
 	}
 	for i := range list.Kids {
 		k := &list.Kids[i]
-		name, rest, dotted := strings.Cut(k.Value.Text, ".")
-		namespace, _, _ := strings.Cut(rest, ".")
-		if k.Value.Kind != tree.String || !dotted || name == "" || namespace == "" || strings.Contains(k.Value.Text, "/") {
-			continue
+		if modern, old := modernGateway(&k.Value); old {
+			r.faults.KeyWarnf(k, finding.Index(path, i), finding.CodeLegacy,
+				"%s is an old way to name a gateway: write %s", k.Value.Text, modern)
+			k.Value.Text = modern
 		}
-		modern := namespace + "/" + name
-		r.faults.KeyWarnf(k, finding.Index(path, i), finding.CodeLegacy,
-			"%s is an old way to name a gateway: write %s", k.Value.Text, modern)
-		k.Value.Text = modern
 	}
+}
+
+// modernGateway is today's way to name a gateway, where the node names one in the old way.
+func modernGateway(n *tree.Node) (name string, old bool) {
+	name, rest, dotted := strings.Cut(n.Text, ".")
+	namespace, _, _ := strings.Cut(rest, ".")
+	if n.Kind != tree.String || !dotted || name == "" || namespace == "" || strings.Contains(n.Text, "/") {
+		return "", false
+	}
+	return namespace + "/" + name, true
 }
 
 // fault warns about whole percentages. That of an abort is no field any more, that of a delay still is.

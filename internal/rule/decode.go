@@ -25,10 +25,9 @@ type step struct {
 	key   bool
 }
 
-// decodeSpec fills m from the node of the object's spec.
-func decodeSpec(m protoreflect.Message, spec *tree.Node, faults *tree.Faults) {
-	d := decoder{faults: faults, path: make([]step, 1, 16)}
-	d.path[0] = step{name: "spec"}
+// spec fills m from the node of an object's spec. The decoder may be used again.
+func (d *decoder) spec(m protoreflect.Message, spec *tree.Node, faults *tree.Faults) {
+	d.faults, d.path = faults, append(d.path[:0], step{name: "spec"})
 	if spec.Kind != tree.Null {
 		d.message(m, spec)
 	}

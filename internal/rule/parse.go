@@ -38,6 +38,9 @@ type parser struct {
 	kinds    []kind
 	objects  []*Object
 	findings []finding.Finding
+
+	index  indexer // used again for each object
+	decode decoder
 }
 
 // report adds a finding about no object.
@@ -132,23 +135,23 @@ func (p *parser) object(root *tree.Node, apiVersion, name string) {
 	}
 	o.Spec = v.kind.newSpec()
 	if v.kind.istio() {
-		o.istio(root, &faults)
+		o.istio(&p.decode, root, &faults)
 	} else {
 		kube.Decode(o.Spec, apiVersion, root, &faults)
 	}
-	o.index(root, v.kind.istio(), &faults)
+	o.index(&p.index, root, v.kind.istio(), &faults)
 	p.add(o, faults)
 }
 
 // istio reads the spec of one of Istio's kinds.
-func (o *Object) istio(root *tree.Node, faults *tree.Faults) {
+func (o *Object) istio(d *decoder, root *tree.Node, faults *tree.Faults) {
 	for i := range root.Kids {
 		k := &root.Kids[i]
 		switch k.Key {
 		case "apiVersion", "kind", "metadata", "status":
 		case "spec":
 			legacy.Rewrite(o.Kind, &k.Value, faults)
-			decodeSpec(o.Spec.(proto.Message).ProtoReflect(), &k.Value, faults)
+			d.spec(o.Spec.(proto.Message).ProtoReflect(), &k.Value, faults)
 		default:
 			hint := suggest(k.Key, []string{"apiVersion", "kind", "metadata", "spec", "status"})
 			if hint == "" {
@@ -161,8 +164,8 @@ func (o *Object) istio(root *tree.Node, faults *tree.Faults) {
 
 // index keeps what the object needs of its nodes. The status of Istio's kinds and what Kubernetes notes in the
 // metadata is not part of it.
-func (o *Object) index(root *tree.Node, istio bool, faults *tree.Faults) {
-	x := indexer{faults: faults, hash: 14695981039346656037, places: make([]place, 0, 32)}
+func (o *Object) index(x *indexer, root *tree.Node, istio bool, faults *tree.Faults) {
+	x.places, x.hash, x.faults = x.places[:0], 14695981039346656037, faults
 	if istio {
 		root.Remove("status")
 	}

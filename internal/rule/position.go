@@ -36,19 +36,27 @@ func (o *Object) At(path string) finding.Position {
 	return found
 }
 
-// find looks for a key among the entries side by side from at to end; -1 if there is none.
+// find looks for a key among the entries side by side from at to end, as written first; -1 if there is none.
 func (o *Object) find(at, end int32, key string) int32 {
-	exact, camel, snake := hashKey(key), hashKey(toCamel(key)), hashKey(toSnake(key))
-	near := int32(-1)
+	if i := o.findHash(at, end, hashKey(key)); i >= 0 {
+		return i
+	}
+	if camel := toCamel(key); camel != key {
+		return o.findHash(at, end, hashKey(camel))
+	}
+	if snake := toSnake(key); snake != key {
+		return o.findHash(at, end, hashKey(snake))
+	}
+	return -1
+}
+
+func (o *Object) findHash(at, end int32, hash uint32) int32 {
 	for i := at; i < end; i = o.places[i].end {
-		switch o.places[i].key {
-		case exact:
+		if o.places[i].key == hash {
 			return i
-		case camel, snake:
-			near = i
 		}
 	}
-	return near
+	return -1
 }
 
 // cutStep takes the first step off a path. A bracket may hold dots, and brackets in pairs.

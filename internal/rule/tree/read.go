@@ -39,8 +39,9 @@ func Read(data []byte) []Document {
 		}
 	}
 	var docs []Document
+	var plain plainReader
 	for _, p := range split(data) {
-		root, err := readPart(p)
+		root, err := readPart(&plain, p)
 		if err == nil && root.Kind == Null {
 			continue
 		}
@@ -49,7 +50,10 @@ func Read(data []byte) []Document {
 	return docs
 }
 
-func readPart(p part) (Node, *Error) {
+func readPart(plain *plainReader, p part) (Node, *Error) {
+	if root, ok := plain.read(p); ok {
+		return root, nil
+	}
 	if !utf8.Valid(p.text) {
 		return Node{}, badUTF8(p)
 	}

@@ -40,6 +40,12 @@ func number(s string) Kind {
 		}
 		return String
 	}
+	if n := digits(s); n == len(s) && n < 19 && s[0] != '0' || s == "0" {
+		return Int
+	}
+	if strings.Trim(s, "0123456789+-._aAbBcCdDeEfFxXoO") != "" {
+		return String // no number has another letter; it may still have one within
+	}
 	plain := strings.ReplaceAll(s, "_", "")
 	if _, err := strconv.ParseInt(plain, 0, 64); err == nil {
 		return Int
