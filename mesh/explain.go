@@ -253,3 +253,6 @@ func httpsLocation(req *http.Request) string {
 	}
 	return "https://" + name + req.URL.RequestURI()
 }
+
+// Gateways are the names, "namespace/name", that [Mesh.Gateway] knows now, in order.
+func (m *Mesh) Gateways() []string { return slices.Sorted(maps.Keys(m.current.Load().out.Gateways)) }

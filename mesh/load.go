@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-inmesh/inmesh/internal/analyze"
 	"github.com/go-inmesh/inmesh/internal/finding"
 	"github.com/go-inmesh/inmesh/internal/rule"
 )
@@ -114,13 +115,43 @@ func list(fsys fs.FS, root, prefix string) ([]file, error) {
 	return files, err
 }
 
+// Check reads rules as [Load] does and returns everything there is to say about them, whatever its severity: of each
+// file, of each object alone, and of all objects together that can be read. The error is of what cannot be opened.
+func Check(paths ...string) ([]Finding, error) {
+	var files []file
+	for _, p := range paths {
+		found, err := listOS(p)
+		if err != nil {
+			return nil, fmt.Errorf("mesh: %w", err)
+		}
+		files = append(files, found...)
+	}
+	objects, findings, err := parse(files)
+	if err != nil {
+		return nil, err
+	}
+	set, findings := assemble(objects, findings)
+	findings = append(findings, analyze.Set(set)...)
+	finding.Sort(findings)
+	return findings, nil
+}
+
 func load(files []file) (*Rules, error) {
+	objects, findings, err := parse(files)
+	if err != nil {
+		return nil, err
+	}
+	return build(objects, findings)
+}
+
+// parse reads and decodes the files.
+func parse(files []file) ([]*Object, []Finding, error) {
 	var objects []*Object
 	var findings []Finding
 	for _, f := range files {
 		data, err := read(f)
 		if err != nil {
-			return nil, fmt.Errorf("mesh: %w", err)
+			return nil, nil, fmt.Errorf("mesh: %w", err)
 		}
 		if len(data) > maxFile {
 			findings = append(findings, Finding{Position: finding.Position{File: f.name}, Severity: finding.Error, Code: finding.CodeSyntax,
@@ -133,7 +164,7 @@ func load(files []file) (*Rules, error) {
 	if len(objects) == 0 && !finding.HasErrors(findings) {
 		findings = append(findings, emptyFinding(files))
 	}
-	return build(objects, findings)
+	return objects, findings, nil
 }
 
 func emptyFinding(files []file) Finding {

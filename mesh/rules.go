@@ -100,16 +100,21 @@ func Parse(name string, data []byte) (*Rules, error) {
 
 // build validates every object alone and makes the set. With an error among the findings there are no rules.
 func build(objects []*Object, findings []Finding) (*Rules, error) {
-	for _, o := range objects {
-		findings = append(findings, validate.Object(o)...)
-	}
-	set, more := rule.NewSet(objects)
-	findings = append(findings, more...)
+	set, findings := assemble(objects, findings)
 	finding.Sort(findings)
 	if finding.HasErrors(findings) {
 		return nil, &InvalidError{Findings: findings}
 	}
 	return newRules(set, findings), nil
+}
+
+// assemble validates every object alone and puts all in a set.
+func assemble(objects []*Object, findings []Finding) (*rule.Set, []Finding) {
+	for _, o := range objects {
+		findings = append(findings, validate.Object(o)...)
+	}
+	set, more := rule.NewSet(objects)
+	return set, append(findings, more...)
 }
 
 func newRules(set *rule.Set, findings []Finding) *Rules {
