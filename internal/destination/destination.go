@@ -91,15 +91,28 @@ func (r *Rules) Lookup(hostname, serviceNamespace string) *Merged {
 	if r == nil {
 		return nil
 	}
-	if m, ok := r.local.Lookup(hostname); ok {
+	if m, ok := find(&r.local, hostname); ok {
 		return m
 	}
 	for _, namespace := range [...]string{serviceNamespace, r.root} {
 		if t := r.exported[namespace]; t != nil {
-			if m, _ := t.Lookup(hostname); m != nil {
+			if m, _ := find(t, hostname); m != nil {
 				return m
 			}
 		}
 	}
 	return nil
+}
+
+// find looks the hostname up. Here, unlike for requests, the star of "*a.com" may stand for nothing.
+func find(t *host.Table[*Merged], hostname string) (*Merged, bool) {
+	if m, ok := t.Get(hostname); ok {
+		return m, true
+	}
+	if !host.IsWildcard(hostname) {
+		if m, ok := t.Get("*" + hostname); ok {
+			return m, true
+		}
+	}
+	return t.Lookup(hostname)
 }

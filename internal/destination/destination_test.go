@@ -112,6 +112,9 @@ func TestRules(t *testing.T) {
 			client d {host: "*", trafficPolicy: @1}
 			client e {host: "*.prod.svc.cluster.local", trafficPolicy: @2}
 			client f {host: "*.local", trafficPolicy: @3}`, want: []string{":80 max=2"}},
+		{name: "a star that stands for nothing", namespace: "client", rules: `
+			client d {host: "*.prod.svc.cluster.local", trafficPolicy: @1}
+			client e {host: "*a.prod.svc.cluster.local", trafficPolicy: @2}`, want: []string{":80 max=2"}},
 		{name: "root client: service first", namespace: "istio-system", rules: `
 			istio-system d {host: a.prod.svc.cluster.local, trafficPolicy: @1}
 			prod e {host: a, trafficPolicy: @2}`, want: []string{":80 max=2"}},
