@@ -53,17 +53,10 @@ func resultOfError(err error) Result {
 	if errors.As(err, &refusal) && refusal.ResponseFlag() != answer.UpstreamTimeout {
 		return Ignored
 	}
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		if errors.Is(err, context.Canceled) {
-			return Ignored
-		}
-		return ConnectFailed
-	}
 	if errors.Is(err, context.Canceled) {
 		return Ignored
 	}
-	if isTLS(err) {
+	if noConnection(err) {
 		return ConnectFailed
 	}
 	var slow net.Error
@@ -73,12 +66,14 @@ func resultOfError(err error) Result {
 	return Reset
 }
 
-// isTLS tells whether the handshake failed.
-func isTLS(err error) bool {
-	var (
-		record *tls.RecordHeaderError
-		cert   *tls.CertificateVerificationError
-		alert  tls.AlertError
-	)
-	return errors.As(err, &record) || errors.As(err, &cert) || errors.As(err, &alert)
+// noConnection tells whether dialling or the TLS handshake failed. The two op names are crypto/tls's for
+// alerts, sent and received.
+func noConnection(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "remote error" || op.Op == "local error") {
+		return true
+	}
+	var record tls.RecordHeaderError
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &record) || errors.As(err, &cert)
 }
