@@ -2,6 +2,7 @@ package observe
 
 import (
 	"log/slog"
+	"strconv"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func (r *Record) values(took time.Duration) (v [len(logKeys)]slog.Value) {
 	}
 	upstream := slog.Value{}
 	if r.UpstreamTime >= 0 && r.Code != 0 {
-		upstream = slog.Int64Value(r.UpstreamTime.Milliseconds())
+		upstream = slog.StringValue(strconv.FormatInt(r.UpstreamTime.Milliseconds(), 10))
 	}
 	return [...]slog.Value{
 		slog.StringValue(r.Start.UTC().Format(logTime)), text(r.Method), text(path), text(r.Protocol),

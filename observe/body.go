@@ -36,7 +36,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 func (c *Call) Response(resp *http.Response) {
 	r := &c.Record
 	r.Code = resp.StatusCode
-	r.ResponseHeaderBytes = int64(len("HTTP/1.1 200 \r\n")+len(http.StatusText(resp.StatusCode))) + HeaderBytes(resp.Header)
+	if c.o.hub != nil {
+		r.ResponseHeaderBytes = statusLine(r.Code) + HeaderBytes(resp.Header)
+	}
 	if r.UpstreamTime < 0 {
 		r.UpstreamTime = time.Since(r.Start)
 	}
@@ -90,7 +92,11 @@ func (b *responseBody) Read(p []byte) (int, error) {
 // Close implements [io.Closer]. A body that is not read to its end counts with what was read.
 func (b *responseBody) Close() error {
 	err := b.ReadCloser.Close()
-	b.c.Settle(b.c.ctx.Context.Err())
+	left := b.c.ctx.Context.Err()
+	if b.c.sent.Load() == b.c.resp.ContentLength {
+		left = nil
+	}
+	b.c.Settle(left)
 	return err
 }
 

@@ -22,7 +22,8 @@ type Call struct {
 
 	o        *Observer
 	ctx      requestContext
-	ids      [1]string // of the x-request-id header
+	ids      [1]string     // of the x-request-id header
+	original *http.Request // of the server
 	resp     *http.Response
 	settled  atomic.Bool
 	received atomic.Int64 // bytes of the request's body
@@ -44,8 +45,8 @@ func (o *Observer) StartClient(c *Call, req *http.Request) context.Context {
 	r := &c.Record
 	r.Reporter, r.Source = ReporterSource, o.self
 	o.begin(c, req)
-	if r.Scheme = req.URL.Scheme; r.Authority == "" {
-		r.Authority = req.URL.Host
+	if req.URL != nil {
+		r.Scheme, r.Authority = req.URL.Scheme, first(r.Authority, req.URL.Host)
 	}
 	if r.RequestID = header(req.Header, requestID); r.RequestID == "" {
 		if r.RequestID = RequestID(req.Context()); r.RequestID == "" {
@@ -65,6 +66,7 @@ func (o *Observer) StartServer(c *Call, req *http.Request) context.Context {
 	r.Reporter, r.Destination, r.DestinationService = ReporterDestination, o.self, o.service
 	o.begin(c, req)
 	r.Scheme, r.DownstreamRemote = "http", req.RemoteAddr
+	c.original = req
 	if a, ok := req.Context().Value(http.LocalAddrContextKey).(interface{ String() string }); ok && o.log != nil {
 		r.DownstreamLocal = a.String()
 	}
@@ -74,6 +76,9 @@ func (o *Observer) StartServer(c *Call, req *http.Request) context.Context {
 	if r.RequestID = header(req.Header, requestID); r.RequestID == "" {
 		r.RequestID = newRequestID()
 		c.ids[0] = r.RequestID
+		if req.Header == nil {
+			req.Header = http.Header{}
+		}
 		req.Header[requestID] = c.ids[:]
 	}
 	c.ctx = requestContext{o.start(req.Context(), r, req.Header), c}
@@ -89,10 +94,18 @@ func (o *Observer) begin(c *Call, req *http.Request) {
 		r.Method = http.MethodGet
 	}
 	r.Authority, r.Protocol, r.Attempts = req.Host, protocol(req.ProtoMajor, req.ProtoMinor), 1
-	r.Path, r.Query = req.URL.EscapedPath(), req.URL.RawQuery
+	if u := req.URL; u != nil {
+		if r.Path, r.Query = u.EscapedPath(), u.RawQuery; u.Opaque != "" {
+			r.Path = u.Opaque
+		}
+	}
+	if r.Path == "" && r.Method != http.MethodConnect {
+		r.Path = "/"
+	}
 	r.UserAgent, r.ForwardedFor = header(req.Header, "User-Agent"), header(req.Header, "X-Forwarded-For")
-	r.RequestHeaderBytes = requestLine(r) + HeaderBytes(req.Header)
-	r.UpstreamTime = -1
+	if r.UpstreamTime = -1; o.hub != nil {
+		r.RequestHeaderBytes = requestLine(r) + HeaderBytes(req.Header)
+	}
 }
 
 // Outgoing writes the trace context and the x-request-id into the headers that go upstream. They must be the
@@ -185,3 +198,6 @@ func requestLine(r *Record) int64 {
 	}
 	return int64(n)
 }
+
+// statusLine is the size of what HTTP/1.1 writes before an answer's headers.
+func statusLine(code int) int64 { return int64(len("HTTP/1.1 200 \r\n") + len(http.StatusText(code))) }

@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"math"
+	"math/bits"
 	"sync/atomic"
 	"time"
 )
@@ -24,9 +26,9 @@ type cell struct {
 // add counts one request. Negative sizes and times count as 0.
 func (c *cell) add(took time.Duration, in, out int64, mutual bool) {
 	took, in, out = max(took, 0), max(in, 0), max(out, 0)
-	c.duration[timeBucket(took)].Add(1)
-	c.request[sizeBucket(in)].Add(1)
-	c.response[sizeBucket(out)].Add(1)
+	c.duration[times.bucket(int64(took))].Add(1)
+	c.request[sizes.bucket(in)].Add(1)
+	c.response[sizes.bucket(out)].Add(1)
 	c.nanoseconds.Add(uint64(took))
 	c.bytesIn.Add(uint64(in))
 	c.bytesOut.Add(uint64(out))
@@ -35,29 +37,41 @@ func (c *cell) add(took time.Duration, in, out int64, mutual bool) {
 	}
 }
 
-// timeBounds and sizeBounds are the bounds in whole nanoseconds and bytes.
-var timeBounds, sizeBounds = func() (t, s [len(bounds)]int64) {
+// scale finds the bucket of a whole number: the bounds in that number's unit and, for each length in bits, the
+// first bucket that a number of this length can be in.
+type scale struct {
+	bounds [buckets]int64
+	first  [65]uint8
+}
+
+func newScale(unit float64) *scale {
+	s := &scale{}
 	for i, b := range bounds {
-		t[i], s[i] = int64(b*1e6), int64(b)
+		s.bounds[i] = int64(b * unit)
 	}
-	return t, s
-}()
-
-func timeBucket(d time.Duration) int { return bucket(&timeBounds, int64(d)) }
-func sizeBucket(n int64) int         { return bucket(&sizeBounds, n) }
-
-// bucket finds the first bound that is not below v.
-func bucket(bounds *[buckets - 1]int64, v int64) int {
-	lo, hi := 0, buckets-1
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); bounds[mid] < v {
-			lo = mid + 1
-		} else {
-			hi = mid
+	s.bounds[len(bounds)] = math.MaxInt64
+	for n := 1; n < len(s.first); n++ {
+		least := int64(1) << (n - 1) & math.MaxInt64
+		for s.bounds[s.first[n]] < least {
+			s.first[n]++
 		}
 	}
-	return lo
+	return s
 }
+
+// bucket is the index of the first bound that is not below v, which is not negative.
+func (s *scale) bucket(v int64) int {
+	i := int(s.first[bits.Len64(uint64(v))])
+	for s.bounds[i] < v {
+		i++
+	}
+	return i
+}
+
+var (
+	times = newScale(1e6) // nanoseconds
+	sizes = newScale(1)   // bytes
+)
 
 // totals is a series added up over its cells.
 type totals struct {

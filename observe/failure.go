@@ -20,7 +20,8 @@ type refusal interface {
 // Fail settles a client's call that got no answer. An error with ResponseFlag and StatusCode methods says
 // itself how it is told. Others are told as a sidecar would: code 0 and DC where the caller left or had no
 // more time, UF where no connection came about, UC where it broke, UPE where the upstream spoke no
-// HTTP. A code or flag that the record already has is kept.
+// HTTP. A code or flag that the record already has is kept. A gRPC request counts with code 200 and the gRPC
+// status that a sidecar would have answered.
 func (c *Call) Fail(err error) {
 	if c.settled.Load() {
 		return
@@ -36,8 +37,11 @@ func (c *Call) Fail(err error) {
 	if r.Details == "" {
 		r.Details = details
 	}
-	if r.GRPC && r.GRPCStatus < 0 && r.Code != 0 {
-		r.GRPCStatus = answer.GRPCStatus(r.Code)
+	if r.GRPC && r.Code != 0 {
+		if r.GRPCStatus < 0 {
+			r.GRPCStatus = answer.GRPCStatus(r.Code)
+		}
+		r.Code = http.StatusOK
 	}
 	if r.TransportFailure == "" && flags == FlagUF {
 		r.TransportFailure = err.Error()

@@ -106,14 +106,14 @@ func (t *totals) quantile(q float64) time.Duration {
 	}
 	rank, seen := q*float64(t.count), 0.0
 	for i, n := range t.duration {
-		if next := seen + float64(n); next >= rank && n > 0 && i < len(timeBounds) {
+		if next := seen + float64(n); next >= rank && n > 0 && i < len(bounds) {
 			low := int64(0)
 			if i > 0 {
-				low = timeBounds[i-1]
+				low = times.bounds[i-1]
 			}
-			return time.Duration(float64(low) + float64(timeBounds[i]-low)*(rank-seen)/float64(n))
+			return time.Duration(float64(low) + float64(times.bounds[i]-low)*(rank-seen)/float64(n))
 		}
 		seen += float64(n)
 	}
-	return time.Duration(timeBounds[len(timeBounds)-1])
+	return time.Duration(times.bounds[len(bounds)-1])
 }

@@ -32,6 +32,12 @@ func (c *Call) Serve(w http.ResponseWriter, req *http.Request, next http.Handler
 // served takes what the writer noted and settles the call.
 func (c *Call) served(req *http.Request, returned bool) {
 	r, w := &c.Record, &c.writer
+	if outer := c.original; outer != nil && outer != req {
+		outer.Pattern = first(outer.Pattern, req.Pattern)
+		if outer.MultipartForm == nil { // the server removes its files
+			outer.MultipartForm = req.MultipartForm
+		}
+	}
 	if r.Operation == "" && req.Pattern != "" && r.span != nil {
 		r.Operation = req.Pattern
 		if !strings.Contains(req.Pattern, " ") {
@@ -59,8 +65,8 @@ func (c *Call) served(req *http.Request, returned bool) {
 		r.Code = code
 	}
 	h := w.w.Header()
-	if !w.hijacked.Load() {
-		r.ResponseHeaderBytes = int64(len("HTTP/1.1 200 \r\n")+len(http.StatusText(r.Code))) + HeaderBytes(h)
+	if c.o.hub != nil && !w.hijacked.Load() {
+		r.ResponseHeaderBytes = statusLine(r.Code) + HeaderBytes(h)
 	}
 	r.grpcStatus(h, "Grpc-Status")
 	r.grpcStatus(h, http.TrailerPrefix+"Grpc-Status")

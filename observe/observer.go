@@ -31,7 +31,7 @@ func New(opts *Options) (*Observer, error) {
 	own := opts.Workload
 	own.Cluster = o.cluster
 	o.self = o.Peer(own)
-	o.traces = traces{provider: opts.TracerProvider, propagator: opts.Propagator}
+	o.traces.given(opts.TracerProvider, opts.Propagator)
 	o.tags = spanTags(o.self.values(), opts.MeshID)
 	switch {
 	case opts.Registerer != nil:

@@ -37,7 +37,7 @@ type Record struct {
 	Reporter Reporter
 	// GRPC is true for gRPC requests.
 	GRPC bool
-	// MutualTLS is true where both ends showed certificates.
+	// MutualTLS is true where both ends showed certificates; only then are their principals told.
 	MutualTLS bool
 	// GRPCStatus is the gRPC status, negative as long as none came. It counts only where GRPC is true.
 	GRPCStatus int

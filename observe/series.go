@@ -175,6 +175,9 @@ func (t *table) snapshot() []*series {
 // values are the values of labelNames.
 func (k key) values() []string {
 	src, dst, svc := k.source.values(), k.destination.values(), k.service.values()
+	if !k.mutual { // nobody proved who he is
+		src.principal, dst.principal = unknown, unknown
+	}
 	if k.overflow {
 		svc = service{"overflow", "overflow", unknown}
 	}

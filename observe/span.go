@@ -104,9 +104,6 @@ func (r *Record) httpAttributes(server bool) []attribute.KeyValue {
 			list = append(list, semconv.NetworkPeerPort(port))
 		}
 	}
-	if r.GRPC && r.GRPCStatus >= 0 {
-		list = append(list, attribute.String("rpc.system", "grpc"), attribute.Int("rpc.grpc.status_code", r.GRPCStatus))
-	}
 	return list
 }
 

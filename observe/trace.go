@@ -67,6 +67,16 @@ func (t *traces) propagation() propagation.TextMapPropagator {
 	return found.used
 }
 
+// given takes what the options say; a placeholder for a global means the global.
+func (t *traces) given(provider trace.TracerProvider, propagator propagation.TextMapPropagator) {
+	if !placeholder(provider) {
+		t.provider = provider
+	}
+	if !placeholder(propagator) {
+		t.propagator = propagator
+	}
+}
+
 // silent tells whether a provider is known to record nothing: OpenTelemetry's no-op, or its global one as
 // long as nobody set another.
 func silent(p trace.TracerProvider) bool {
@@ -74,13 +84,27 @@ func silent(p trace.TracerProvider) bool {
 	case noop.TracerProvider, *noop.TracerProvider:
 		return true
 	}
-	typ := reflect.TypeOf(p)
-	return typ.Kind() == reflect.Pointer && typ.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
+	return placeholder(p)
 }
 
-// same compares two values of interfaces whose types may not be comparable.
+// placeholder tells whether a value is what OpenTelemetry hands out for a global that nobody has set.
+func placeholder(v any) bool {
+	typ := reflect.TypeOf(v)
+	return typ != nil && typ.Kind() == reflect.Pointer && typ.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
+}
+
+// same compares two values of interfaces whose types may not be comparable; OpenTelemetry's composite
+// propagator is a slice.
 func same(a, b any) bool {
-	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
+	switch typ := reflect.TypeOf(a); {
+	case typ != reflect.TypeOf(b):
+		return false
+	case typ.Kind() == reflect.Slice:
+		v, w := reflect.ValueOf(a), reflect.ValueOf(b)
+		return v.UnsafePointer() == w.UnsafePointer() && v.Len() == w.Len()
+	default:
+		return typ.Comparable() && a == b
+	}
 }
 
 // carrier reads and writes headers by the names that propagators use, without making new strings.
