@@ -44,15 +44,16 @@ func (c *covers) add(at place, m *networking.HTTPMatchRequest) {
 	c.prefixes[prefix] = append(c.prefixes[prefix], placed{at, m})
 }
 
-// earlier finds a kept match that covers m.
-func (c *covers) earlier(m *networking.HTTPMatchRequest) (place, bool) {
+// earlier finds a kept match that covers m, which stands in the rule. Within one rule, where a match too many does no
+// harm, only a prefix that begins with another is worth a word, as in Istio.
+func (c *covers) earlier(rule int, m *networking.HTTPMatchRequest) (place, bool) {
 	if m == nil || c.prefixes == nil {
 		return place{}, false
 	}
-	uri := ""
+	uri, isPrefix := "", false
 	switch u := m.GetUri().GetMatchType().(type) {
 	case *networking.StringMatch_Prefix:
-		uri = u.Prefix
+		uri, isPrefix = u.Prefix, true
 	case *networking.StringMatch_Exact:
 		uri = u.Exact
 	}
@@ -61,7 +62,8 @@ func (c *covers) earlier(m *networking.HTTPMatchRequest) (place, bool) {
 			if c.compared++; c.compared > maxCompared {
 				return place{}, false
 			}
-			if m.IgnoreUriCase && strings.ToLower(uri[:n]) != strings.ToUpper(uri[:n]) {
+			if p.rule == rule && (!isPrefix || n == len(uri) || n == 0) ||
+				m.IgnoreUriCase && strings.ToLower(uri[:n]) != strings.ToUpper(uri[:n]) {
 				continue
 			}
 			if coversRest(p.m, m) {

@@ -130,38 +130,3 @@ func tagOverride(fs *finding.Faults, path, name string, t *telemetry.MetricsOver
 		enum(fs, finding.Join(path, "operation"), t.Operation)
 	}
 }
-
-// expression wants text that could be an expression of CEL: its quotes and brackets are closed. Whether it is one is
-// up to who evaluates it.
-func expression(fs *finding.Faults, path, s string) {
-	var open []byte
-	closing := map[byte]byte{'(': ')', '[': ']', '{': '}'}
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '"', '\'':
-			for i++; i < len(s) && s[i] != c; i++ {
-				if s[i] == '\\' {
-					i++
-				}
-			}
-			if i >= len(s) {
-				fs.Errorf(path, "%q has a text that is not closed", s)
-				return
-			}
-		case '(', '[', '{':
-			open = append(open, closing[c])
-		case ')', ']', '}':
-			if len(open) == 0 || open[len(open)-1] != c {
-				fs.Errorf(path, "%q has a %c that closes nothing", s, c)
-				return
-			}
-			open = open[:len(open)-1]
-		}
-	}
-	switch {
-	case len(open) > 0:
-		fs.Errorf(path, "%q lacks %q", s, open[len(open)-1])
-	case s == "":
-		fs.Errorf(path, "the expression is empty")
-	}
-}

@@ -26,7 +26,7 @@ func unreached(fs *finding.Faults, v *networking.VirtualService) {
 			}
 			return canon(m)
 		}, func(j int) {
-			if by, ok := cover.earlier(r.Match[j]); ok {
+			if by, ok := cover.earlier(i, r.Match[j]); ok {
 				fs.Warnf(http.match(i, j), codeIneffective, "every request that it matches is taken by the match %s before it",
 					http.match(by.rule, by.match))
 			}
