@@ -30,7 +30,7 @@ type tape struct {
 	err    error  // how src ended; io.EOF is the good end
 	closed bool   // src is closed
 	live   *pass
-	onDone func() // called once, when src has ended or was closed; nil for none
+	onDone func() // called when src has ended, or is closed before that; nil for none
 
 	settled bool // no further try will follow
 }
@@ -117,13 +117,12 @@ func (t *tape) closeSource() error {
 		return nil
 	}
 	t.closed = true
-	done := t.err == nil
+	unread := t.err == nil
 	t.mu.Unlock()
-	err := t.src.Close()
-	if done && t.onDone != nil {
+	if unread && t.onDone != nil {
 		t.onDone()
 	}
-	return err
+	return t.src.Close()
 }
 
 // pass is one try's view of the body.
@@ -171,6 +170,11 @@ func (p *pass) pull(b []byte) (int, error) {
 	t.mu.Unlock()
 	n, err := t.src.Read(b)
 	t.mu.Lock()
+	if err != nil && t.err == nil && !t.closed && t.onDone != nil {
+		t.mu.Unlock()
+		t.onDone() // still counted as reading, so that no limit ends between the two
+		t.mu.Lock()
+	}
 	t.inRead = false
 	t.read += int64(n)
 	over := t.live != p
@@ -182,15 +186,11 @@ func (p *pass) pull(b []byte) (int, error) {
 	if !over {
 		p.off = len(t.kept)
 	}
-	done := err != nil && t.err == nil && !t.closed
 	if err != nil && t.err == nil {
 		t.err = err
 	}
 	t.wake.Broadcast()
 	t.mu.Unlock()
-	if done && t.onDone != nil {
-		t.onDone()
-	}
 	if over {
 		return 0, errTryOver
 	}

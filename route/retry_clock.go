@@ -14,6 +14,7 @@ type clock struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
+	due   time.Time
 	mark  int64 // how far the body was when the limit was looked at last
 	over  bool  // stopped for good
 	fired bool
@@ -23,6 +24,7 @@ type clock struct {
 func (k *clock) start() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.due = time.Now().Add(k.limit)
 	switch {
 	case k.over || k.fired:
 	case k.timer == nil:
@@ -36,10 +38,14 @@ func (k *clock) start() {
 func (k *clock) pause() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.due = time.Now().Add(forever)
 	if k.timer != nil {
 		k.timer.Stop()
 	}
 }
+
+// forever is longer than any limit.
+const forever = 1 << 62
 
 // ring ends the limit, or gives it another round if the request is still coming in.
 func (k *clock) ring() {
@@ -49,7 +55,7 @@ func (k *clock) ring() {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.over && !k.fired {
+	if !k.over && !k.fired && !time.Now().Before(k.due) {
 		k.fired = true
 		k.expire()
 	}
