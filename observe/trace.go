@@ -39,6 +39,9 @@ func (t *traces) tracer() trace.Tracer {
 	if p == nil {
 		p = otel.GetTracerProvider()
 	}
+	if _, ok := p.(noop.TracerProvider); ok {
+		return nil
+	}
 	if known := t.tracers.Load(); known != nil && same(known.provider, p) {
 		return known.tracer
 	}
@@ -80,11 +83,8 @@ func (t *traces) given(provider trace.TracerProvider, propagator propagation.Tex
 // silent tells whether a provider is known to record nothing: OpenTelemetry's no-op, or its global one as
 // long as nobody set another.
 func silent(p trace.TracerProvider) bool {
-	switch p.(type) {
-	case noop.TracerProvider, *noop.TracerProvider:
-		return true
-	}
-	return placeholder(p)
+	_, ok := p.(*noop.TracerProvider)
+	return ok || placeholder(p)
 }
 
 // placeholder tells whether a value is what OpenTelemetry hands out for a global that nobody has set.
@@ -96,14 +96,15 @@ func placeholder(v any) bool {
 // same compares two values of interfaces whose types may not be comparable; OpenTelemetry's composite
 // propagator is a slice.
 func same(a, b any) bool {
-	switch typ := reflect.TypeOf(a); {
-	case typ != reflect.TypeOf(b):
+	switch v, w := reflect.ValueOf(a), reflect.ValueOf(b); {
+	case reflect.TypeOf(a) != reflect.TypeOf(b):
 		return false
-	case typ.Kind() == reflect.Slice:
-		v, w := reflect.ValueOf(a), reflect.ValueOf(b)
+	case v.Kind() == reflect.Slice:
 		return v.UnsafePointer() == w.UnsafePointer() && v.Len() == w.Len()
+	case v.Kind() == reflect.Pointer:
+		return a == b
 	default:
-		return typ.Comparable() && a == b
+		return v.Comparable() && w.Comparable() && a == b
 	}
 }
 

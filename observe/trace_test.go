@@ -338,11 +338,13 @@ func (o odd) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
 	return o.spy.Tracer(name, opts...)
 }
 
+var unsetProvider, unsetPropagator = otel.GetTracerProvider(), otel.GetTextMapPropagator()
+
 func TestGlobals(t *testing.T) {
 	defer otel.SetTracerProvider(noop.NewTracerProvider())
 	defer otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator())
 	// What stands for the globals as long as nobody set them means the same as nil.
-	o := newObserver(t, &observe.Options{TracerProvider: otel.GetTracerProvider(), Propagator: otel.GetTextMapPropagator()})
+	o := newObserver(t, &observe.Options{TracerProvider: unsetProvider, Propagator: unsetPropagator})
 	send := func() http.Header {
 		c := &observe.Call{}
 		o.StartClient(c, newRequest(t, "GET", "http://next/", nil))
