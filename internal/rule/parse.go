@@ -58,6 +58,11 @@ func (p *parser) document(root *tree.Node, apiVersion, kind string) {
 		return
 	}
 	var faults tree.Faults
+	if root.Get("apiVersion") == nil && root.Get("kind") == nil && kind == "" {
+		p.report(finding.Error, finding.CodeUnknownKind, int(root.Line), int(root.Column),
+			"neither apiVersion nor kind: not an object"+misnamed(root, "apiVersion")+misnamed(root, "kind"))
+		return
+	}
 	d := decoder{faults: &faults}
 	for _, f := range []struct {
 		key string

@@ -121,10 +121,10 @@ func toSnake(s string) string {
 
 // indexer makes an object's table of positions and its hash, and finds the keys that stand twice.
 type indexer struct {
-	places []place
-	hash   uint64
-	path   []*tree.Kid
-	faults *tree.Faults
+	places  []place
+	hash    uint64
+	parents []parent // of the value at hand
+	faults  *tree.Faults
 }
 
 func (x *indexer) walk(n *tree.Node) {
@@ -153,9 +153,9 @@ func (x *indexer) walk(n *tree.Node) {
 		}
 		at := len(x.places)
 		x.places = append(x.places, p)
-		x.path = append(x.path, k)
+		x.parents = append(x.parents, parent{k, i})
 		x.walk(&k.Value)
-		x.path = x.path[:len(x.path)-1]
+		x.parents = x.parents[:len(x.parents)-1]
 		x.places[at].end = int32(len(x.places))
 	}
 	x.mix("end")
@@ -176,13 +176,22 @@ func again(before []tree.Kid, key string, seen map[string]bool) bool {
 	return false
 }
 
-// pathTo renders the path to an entry of the mapping at hand.
+// parent is one value around the value at hand, with its index where it is an item of a list.
+type parent struct {
+	*tree.Kid
+	index int
+}
+
+// pathTo renders the path to an entry of the mapping at hand. Keys that no field has stand in brackets.
 func (x *indexer) pathTo(k *tree.Kid) string {
 	path := ""
-	for _, p := range append(x.path[:len(x.path):len(x.path)], k) {
-		if p.Key == "" {
-			path += "[]"
-		} else {
+	for _, p := range append(x.parents, parent{k, 0}) {
+		switch {
+		case p.Key == "":
+			path = finding.Index(path, p.index)
+		case strings.ContainsAny(p.Key, ".[]-/"):
+			path = finding.Key(path, p.Key)
+		default:
 			path = finding.Join(path, p.Key)
 		}
 	}

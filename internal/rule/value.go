@@ -55,7 +55,7 @@ func (d *decoder) scalar(fd protoreflect.FieldDescriptor, n *tree.Node) (v proto
 				return protoreflect.ValueOfFloat64(f), true
 			}
 		}
-		d.expected(n, "a number")
+		d.expected(n, "a finite number")
 	case protoreflect.BytesKind:
 		b, err := base64.StdEncoding.DecodeString(n.Text)
 		if n.Kind == tree.String && err == nil {
@@ -97,7 +97,7 @@ func (d *decoder) integer(n *tree.Node, low, high int64) (int64, bool) {
 		return i, true
 	case n.Kind == tree.String && unquoted(n).Kind == tree.Int:
 		d.faults.Errorf(n, d.where(), finding.CodeType, "%s, expected a whole number: write %s", n.Describe(), n.Text)
-	case n.Kind == tree.Int, ok:
+	case n.Kind == tree.Int, n.Kind == tree.Float && n.Float() == math.Trunc(n.Float()):
 		d.faults.Errorf(n, d.where(), finding.CodeType, "%s is out of range, expected %d..%d", n.Text, low, high)
 	case n.Kind == tree.Float:
 		d.faults.Errorf(n, d.where(), finding.CodeType, "%s has a fraction, expected a whole number", n.Text)

@@ -11,11 +11,14 @@ import (
 func (r *plainReader) read(p part) (root Node, ok bool) {
 	*r = plainReader{text: string(p.text), line: int32(p.line), kids: r.kids[:0]}
 	if !r.next() {
-		return root, false
+		return root, !r.bad // an empty document
 	}
 	if r.indent == 0 && strings.HasPrefix(r.rest(), "---") {
-		if !ends(r.rest()[3:]) || !r.next() {
+		if !ends(r.rest()[3:]) {
 			return root, false
+		}
+		if !r.next() {
+			return root, !r.bad
 		}
 	}
 	root, ok = r.block(0)

@@ -3,9 +3,6 @@ package tree
 import (
 	"encoding/base64"
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -94,7 +91,11 @@ func (c *converter) mapping(n *yaml.Node, to *Node, depth int) *Error {
 		}
 		var ok bool
 		if kid.Key, ok = key(k.Kind, k.Text); !ok {
-			return c.fail(name, "a key that is %s, expected a string", k.Kind)
+			hint := ""
+			if k.Kind == Map {
+				hint = ": is it a template that is not filled in?"
+			}
+			return c.fail(name, "a key that is %s, expected a string%s", k.Kind, hint)
 		}
 		if err := c.convert(n.Content[i+1], &kid.Value, depth+1); err != nil {
 			return err
@@ -217,36 +218,4 @@ func (c *converter) scalar(n *yaml.Node, to *Node) *Error {
 		return c.fail(n, "%q is not what the tag %s says", n.Value, n.Tag)
 	}
 	return nil
-}
-
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// syntaxError turns the library's error into ours, with the line of the file.
-func syntaxError(err error, p part) *Error {
-	e := &Error{p.line + 1, 1, err.Error()}
-	if m := yamlError.FindStringSubmatch(e.Message); m != nil {
-		e.Message = m[2]
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			e.Line = p.line + n
-		}
-	}
-	if line := nthLine(p.text, e.Line-p.line); strings.HasPrefix(strings.TrimLeft(line, " "), "\t") {
-		e.Column = strings.IndexByte(line, '\t') + 1
-		e.Message = "a tab indents this line, expected spaces"
-	}
-	return e
-}
-
-// nthLine is line n of the text, counted from 1.
-func nthLine(text []byte, n int) string {
-	s := string(text)
-	for ; n > 1; n-- {
-		_, rest, ok := strings.Cut(s, "\n")
-		if !ok {
-			return ""
-		}
-		s = rest
-	}
-	s, _, _ = strings.Cut(s, "\n")
-	return s
 }
