@@ -18,10 +18,7 @@ import (
 //
 // As long as no limit is near, Acquire and Release are a few atomic operations.
 type Pool struct {
-	limits atomic.Pointer[Limits]
-
-	active   atomic.Int64 // requests that have a permit
-	conns    atomic.Int64 // of these, the ones that hold a connection
+	limits   atomic.Pointer[Limits]
 	retries  atomic.Int64
 	overflow atomic.Uint64
 
@@ -30,6 +27,12 @@ type Pool struct {
 	line  atomic.Int64
 	mu    sync.Mutex
 	queue list.List // of *waiter
+
+	// What every request writes to is on a cache line of its own.
+	_      [64]byte
+	active atomic.Int64 // requests that have a permit
+	conns  atomic.Int64 // of these, the ones that hold a connection
+	_      [64]byte
 }
 
 // Lane is one endpoint's part in a pool. An endpoint that has no connection may always get one, whatever
@@ -42,7 +45,8 @@ type Lane struct {
 
 // Counts are a pool's figures.
 type Counts struct {
-	// Active requests have a permit; Connections of them hold a connection.
+	// Active requests have a permit. Connections of them hold a connection: they are counted only where
+	// maxConnections is set.
 	Active      int64 `json:"active"`
 	Connections int64 `json:"connections"`
 	// Pending requests wait for a connection.
@@ -103,7 +107,7 @@ const (
 // those who wait are served in order. The error is the context's cause, or [ErrOverflow].
 func (p *Pool) Acquire(ctx context.Context, l *Lane, proto Protocol) (Permit, error) {
 	limits := p.limits.Load()
-	if proto == HTTP2 {
+	if proto == HTTP2 || limits.MaxConnections >= unlimited {
 		if !p.enter(limits) {
 			return Permit{}, p.refuse()
 		}
