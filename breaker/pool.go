@@ -14,7 +14,9 @@ import (
 // It counts requests, not sockets. A request over HTTP/1 holds a connection from [Pool.Acquire] until its
 // permit is released, when its response body is done; so maxConnections bounds these requests, and one more
 // waits in line. Requests over HTTP/2 share connections and never wait. Idle connections are not counted: the
-// http.Transport that owns them closes them.
+// http.Transport that owns them closes them. Nor is a request pending while its own connection is being made,
+// as it is in Envoy: with http1MaxPendingRequests of 1 the first two requests at once are one too many there,
+// and not here.
 //
 // As long as no limit is near, Acquire and Release are a few atomic operations.
 type Pool struct {
