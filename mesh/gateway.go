@@ -27,7 +27,7 @@ func (m *Mesh) Gateway(name string) http.Handler {
 	g := &gateway{mesh: m, name: name}
 	g.proxy = httputil.ReverseProxy{
 		Rewrite:      g.rewrite,
-		Transport:    &transport{mesh: m, local: true, logical: wrapTransport(terminal{}, m.options.Aspects.Request)},
+		Transport:    &transport{mesh: m, local: true, edge: true, logical: wrapTransport(terminal{}, m.options.Aspects.Request)},
 		ErrorLog:     slog.NewLogLogger(m.options.Logger.Handler(), slog.LevelDebug),
 		ErrorHandler: g.failed,
 	}
@@ -85,6 +85,12 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.proxy.ServeHTTP(w, r)
+}
+
+// arrive takes over what the gateway found out about the request that came in.
+func (c *call) arrive(at *call) {
+	c.view, c.vhost, c.route, c.action = at.view, at.vhost, at.route, at.action
+	c.gateway, c.inbound, c.peer = true, at.inbound, at.peer
 }
 
 // resolveGateway finds the server and the virtual host of the gateway.

@@ -38,6 +38,7 @@ type transport struct {
 	mesh    *Mesh
 	base    http.RoundTripper // nil: the clusters' own connections
 	local   bool              // refusals become responses
+	edge    bool              // a gateway's: requests come resolved
 	logical http.RoundTripper // aspects around terminal
 }
 
@@ -90,13 +91,15 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	m.called.begin()
-	c := callOf(req.Context())
-	if c == nil || !c.gateway || c.via != nil { // a gateway has resolved the request already
+	var c *call
+	if at := callOf(req.Context()); at != nil && at.inbound != nil && t.edge {
+		c = newCall(m, at.snap, t)
+		c.arrive(at)
+	} else {
 		c = newCall(m, m.current.Load(), t)
 		c.view = route.RequestOf(req)
 		c.resolve()
 	}
-	c.via = t
 	c.Context = m.observer.StartClient(&c.observed, req)
 	c.observed.Ended = c
 	c.describe()
