@@ -25,7 +25,7 @@ func newRewrite(r *networking.HTTPRewrite) (rewrite, error) {
 	if err != nil {
 		return out, fieldError("rewrite.uriRegexRewrite.match", err)
 	}
-	to, err := substitution(rx.Rewrite, re.NumSubexp())
+	to, err := substitution(rx.Rewrite)
 	if err != nil {
 		return out, fieldError("rewrite.uriRegexRewrite.rewrite", err)
 	}
@@ -33,8 +33,9 @@ func newRewrite(r *networking.HTTPRewrite) (rewrite, error) {
 	return out, nil
 }
 
-// substitution turns RE2's form, \0 to \9 and \\, into Go's.
-func substitution(s string, groups int) ([]byte, error) {
+// substitution turns RE2's form, \0 to \9 and \\, into Go's. A group that the match does not have stands for
+// nothing.
+func substitution(s string) ([]byte, error) {
 	var out []byte
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -48,9 +49,6 @@ func substitution(s string, groups int) ([]byte, error) {
 			out = append(out, '\\')
 			i++
 		case '0' <= s[i+1] && s[i+1] <= '9':
-			if n := int(s[i+1] - '0'); n > groups {
-				return nil, fmt.Errorf(`%q: \%d, but the match has %d groups`, s, n, groups)
-			}
 			out = append(out, '$', '{', s[i+1], '}')
 			i++
 		default:
