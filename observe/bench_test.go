@@ -2,6 +2,10 @@ package observe_test
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +35,55 @@ func BenchmarkFinish(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkTransport is a client's request over a fake upstream, observed or not.
+func BenchmarkTransport(b *testing.B) {
+	h := http.Header{"Content-Type": {"text/plain"}, "Content-Length": {"600"}, "Date": {"now"}}
+	upstream := roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: h, Body: io.NopCloser(strings.NewReader("hello"))}, nil
+	})
+	run := func(rt http.RoundTripper) func(*testing.B) {
+		return func(b *testing.B) {
+			req := httptest.NewRequest("GET", "http://reviews:9080/reviews/0", nil)
+			req.Header = http.Header{"User-Agent": {"curl"}, "Accept": {"*/*"}, "Accept-Encoding": {"gzip"}}
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, _ := rt.RoundTrip(req)
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		}
+	}
+	o, _ := finishing(b)
+	b.Run("bare", run(upstream))
+	b.Run("observed", run(o.Transport(upstream)))
+}
+
+// BenchmarkHandler is a server's request, observed or not.
+func BenchmarkHandler(b *testing.B) {
+	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
+	run := func(h http.Handler) func(*testing.B) {
+		return func(b *testing.B) {
+			req := httptest.NewRequest("GET", "http://reviews:9080/reviews/0", nil)
+			req.Header = http.Header{"User-Agent": {"curl"}, "Accept": {"*/*"}, "X-Request-Id": {"given"}}
+			w := &discard{h: http.Header{}}
+			b.ReportAllocs()
+			for b.Loop() {
+				h.ServeHTTP(w, req)
+			}
+		}
+	}
+	o, _ := finishing(b)
+	b.Run("bare", run(ok))
+	b.Run("observed", run(o.Handler(ok)))
+}
+
+type discard struct{ h http.Header }
+
+func (d *discard) Header() http.Header         { return d.h }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Flush()                      {}
 
 // finishing is an observer with metrics only, and a record of a healthy request.
 func finishing(tb testing.TB) (*observe.Observer, observe.Record) {
