@@ -103,7 +103,9 @@ func (c *compiler) target(hostname string) *target {
 	}
 	t := &target{host: hostname}
 	c.targets[hostname] = t
-	t.service = c.service(hostname)
+	if t.service = c.service(hostname); t.service == nil {
+		t.service = c.own[hostname]
+	}
 	namespace := c.in.Workload.Namespace
 	switch {
 	case t.service != nil:

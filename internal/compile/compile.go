@@ -47,6 +47,7 @@ type compiler struct {
 	delegates map[string]*virtualService
 	hosted    map[string]bool              // names of VirtualServices with hosts
 	declared  map[string]bool              // hostnames of all services, visible or not
+	own       map[string]*registry.Service // of our namespace: rules may lead there even if it is not exported
 	imported  map[string]*registry.Service // by hostname, after the Sidecar
 
 	targets  map[string]*target
@@ -97,7 +98,7 @@ func newCompiler(in Input) *compiler {
 			workload: in.Workload, domain: in.Domain, routers: map[string]*route.Router{},
 		},
 		delegates: map[string]*virtualService{}, hosted: map[string]bool{}, declared: map[string]bool{},
-		imported: map[string]*registry.Service{}, targets: map[string]*target{},
+		own: map[string]*registry.Service{}, imported: map[string]*registry.Service{}, targets: map[string]*target{},
 		clusters: map[clusterKey]*Cluster{}, open: map[clusterKey]*openCluster{},
 	}
 	if p := in.Previous; p != nil && (p.domain != in.Domain || !sameWorkload(p.workload, in.Workload)) {
@@ -114,6 +115,9 @@ func sameWorkload(a, b Workload) bool {
 func (c *compiler) read() {
 	for _, s := range c.in.Registry.Services() {
 		c.declared[s.Hostname] = true
+		if s.Namespace == c.in.Workload.Namespace && c.own[s.Hostname] == nil {
+			c.own[s.Hostname] = s
+		}
 	}
 	for _, t := range rule.All[*networking.VirtualService](c.in.Set) {
 		v := &virtualService{object: t.Object, spec: t.Spec}

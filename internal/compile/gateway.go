@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -126,8 +127,9 @@ func (c *compiler) compileGateways() {
 	for _, t := range rule.All[*networking.Gateway](c.in.Set) {
 		g := &Gateway{Name: t.Ref(), Object: t.Object}
 		c.out.Gateways[g.Name] = g
+		secure := map[string]bool{} // ports and hosts of servers with TLS settings
 		for i, s := range t.Spec.Servers {
-			if server := c.server(t.Object, i, s); server != nil {
+			if server := c.server(t.Object, i, s); server != nil && c.distinct(g, i, server, secure) {
 				g.Servers = append(g.Servers, server)
 				c.attach(g, server, bound[g.Name])
 			}
@@ -166,6 +168,26 @@ func (c *compiler) server(o *rule.Object, i int, spec *networking.Server) *Serve
 		s.Hosts, s.namespaces = append(s.Hosts, host.Normal(name)), append(s.namespaces, ns)
 	}
 	return s
+}
+
+// distinct tells whether no host of a server with TLS settings is taken by an earlier one on the port: Istio leaves
+// out the whole server then.
+func (c *compiler) distinct(g *Gateway, i int, s *Server, secure map[string]bool) bool {
+	if s.Spec.GetTls() == nil {
+		return true
+	}
+	key := func(h string) string { return fmt.Sprint(s.Port, s.Spec.Bind, " ", h) }
+	for j, h := range s.Spec.Hosts {
+		if secure[key(h)] {
+			c.warn(g.Object, fmt.Sprintf("servers[%d].hosts[%d]", i, j), finding.CodeSuspicious,
+				"an earlier server with TLS settings on port %d has %s: this server is left out, as in Istio", s.Port, h)
+			return false
+		}
+	}
+	for _, h := range s.Spec.Hosts {
+		secure[key(h)] = true
+	}
+	return true
 }
 
 // attach adds the server's hosts to its group, each with the rules that share it.

@@ -87,6 +87,9 @@ func TestGateway(t *testing.T) {
 		{"redirect to https", []string{gateway("ns1/g", server("http", 80, "a.com, b.com", "tls: {httpsRedirect: true}")+", "+server("other", 80, "c.com")),
 			bound("ns1/v", "'*'", to("x", "a")),
 		}, []request{{host: "a.com", want: "https"}, {host: "c.com", want: "ns1/v[0] x -> " + aCluster}, {host: "d.com", want: "none"}}},
+		{"redirecting server whose host is taken", []string{gateway("ns1/g", server("one", 80, "a.com", "tls: {httpsRedirect: true}")+", "+server("two", 80, "b.com")+", "+server("three", 80, "a.com, '*'", "tls: {httpsRedirect: true}")),
+			bound("ns1/v", "b.com", to("x", "a")),
+		}, []request{{host: "a.com", want: "https"}, {host: "b.com", want: "ns1/v[0] x -> " + aCluster}, {host: "c.com", want: "none"}}},
 		{"ports", []string{gateway("ns1/g", server("one", 80, "a.com")+", "+server("two", 8080, "a.com")),
 			bound("ns1/v", "a.com", to("p80", "a", "match: [{port: 80}]")+", "+to("p8080", "b", "match: [{port: 8080}]")+", "+to("rest", "c.ns2.svc.cluster.local")),
 		}, []request{

@@ -41,9 +41,7 @@ func (c *compiler) compileMesh() {
 		c.aliases(t, s)
 	}
 	for _, s := range c.in.Registry.Services() {
-		if c.imported[s.Hostname] == nil && !host.IsWildcard(s.Hostname) {
-			t.entry(s.Hostname).closed = true
-		}
+		t.entry(s.Hostname).service = true
 	}
 }
 
@@ -123,6 +121,7 @@ func (c *compiler) serveService(t *Table, l *listener, cl *client, own *owners, 
 		}
 	}
 	e := t.entry(s.Hostname)
+	e.seen = append(e.seen, l)
 	for _, port := range s.Ports {
 		if !l.takes(port.Number) || slices.ContainsFunc(e.ports, func(vh *VirtualHost) bool { return vh.Port == port.Number }) {
 			continue

@@ -41,6 +41,14 @@ func TestSidecar(t *testing.T) {
 			{host: "a", want: plainA}, {host: "b", want: "none"},
 			{host: "b", port: 8080, want: "ns1/v[0] x -> outbound|8080||b.ns1.svc.cluster.local"},
 		}},
+		{"port that sees less", ns1, []string{
+			sidecar("ns1/s", "{port: {number: 8080, protocol: HTTP, name: http}, hosts: [ns2/*]}, {hosts: [./*]}", ""),
+			vs("ns2/v", `{hosts: [b.ns1.svc.cluster.local, "*.svc.cluster.local"], http: [`+to("x", "c")+`]}`),
+		}, []request{{host: "b", want: plainB}, {host: "b", port: 8080, want: "none"}}},
+		{"a service of ours that is not exported to us", Workload{Namespace: "ns3"}, []string{
+			object("ServiceEntry", "ns3/e", `{hosts: [e.com], exportTo: ["~"], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}`),
+			vs("ns3/v", `{hosts: [f.com], http: [`+to("x", "e.com")+`]}`),
+		}, []request{{host: "e.com", want: "none"}, {host: "f.com", want: "ns3/v[0] x -> outbound|80||e.com"}}},
 		{"one name in two namespaces", ns1, []string{
 			object("ServiceEntry", "ns2/e", `{hosts: [e.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}`),
 			object("ServiceEntry", "ns3/e", `{hosts: [e.com], ports: [{number: 81, name: http, protocol: HTTP}], resolution: DNS}`),

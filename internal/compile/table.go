@@ -24,8 +24,15 @@ type Table struct {
 type entry struct {
 	ports []*VirtualHost // sorted by port
 	any   []anyPortHost  // the first that takes the port answers
-	// closed is true for a service that this workload must not see: no wildcard's rule answers for it.
-	closed bool
+	// service is true where the name is a service's, seen what lets it in. On ports where nothing does, no
+	// wildcard's rule answers, and a rule that names the service does on port 80 only: such a host is to Istio
+	// one without a service.
+	service bool
+	seen    []*listener
+}
+
+func (e *entry) closed(port int) bool {
+	return e != nil && e.service && !slices.ContainsFunc(e.seen, func(l *listener) bool { return l.takes(port) })
 }
 
 // anyPortHost is a virtual host that a rule makes without a service, for the ports where the rule acts.
@@ -39,7 +46,7 @@ type anyPortHost struct {
 // else by the longest wildcard, else "*". Nil means that no rule and no service names it.
 func (t *Table) Lookup(name string, port int) *VirtualHost {
 	e := t.exact[name]
-	if vh := e.at(port); vh != nil || e != nil && e.closed {
+	if vh := e.at(port); vh != nil || e.closed(port) {
 		return vh
 	}
 	if len(t.suffix) > 0 {
@@ -71,6 +78,9 @@ func (e *entry) at(port int) *VirtualHost {
 		if vh.Port == port {
 			return vh
 		}
+	}
+	if len(e.any) == 0 || port != 80 && e.closed(port) {
+		return nil
 	}
 	for i := range e.any {
 		if a := &e.any[i]; a.listener.takes(port) && a.program.live(port) {
