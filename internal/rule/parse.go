@@ -20,7 +20,7 @@ const maxSize = 64 << 20
 func Parse(file string, data []byte) ([]*Object, []finding.Finding) {
 	p := parser{file: file, kinds: kinds()}
 	if len(data) > maxSize {
-		p.report(finding.Error, finding.CodeSyntax, 1, 1, fmt.Sprintf("%d MiB of text, expected at most %d", len(data)>>20, maxSize>>20))
+		p.report(finding.Error, finding.CodeSyntax, 1, 1, fmt.Sprintf("%d bytes of text, expected at most %d", len(data), maxSize))
 		return nil, p.findings
 	}
 	for _, doc := range tree.Read(data) {
@@ -60,7 +60,7 @@ func (p *parser) document(root *tree.Node, apiVersion, kind string) {
 	var faults tree.Faults
 	if root.Get("apiVersion") == nil && root.Get("kind") == nil && kind == "" {
 		p.report(finding.Error, finding.CodeUnknownKind, int(root.Line), int(root.Column),
-			"neither apiVersion nor kind: not an object"+misnamed(root, "apiVersion")+misnamed(root, "kind"))
+			"neither apiVersion nor kind: not an object"+misnamed(root, "apiVersion"))
 		return
 	}
 	d := decoder{faults: &faults}

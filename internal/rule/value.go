@@ -47,15 +47,19 @@ func (d *decoder) scalar(fd protoreflect.FieldDescriptor, n *tree.Node) (v proto
 		}
 		d.expected(n, "a whole number of 0 or more")
 	case protoreflect.DoubleKind, protoreflect.FloatKind:
-		if n.Kind == tree.Int || n.Kind == tree.Float {
-			if f := n.Float(); !math.IsInf(f, 0) && !math.IsNaN(f) {
-				if fd.Kind() == protoreflect.FloatKind {
-					return protoreflect.ValueOfFloat32(float32(f)), true
-				}
-				return protoreflect.ValueOfFloat64(f), true
-			}
+		if n.Kind != tree.Int && n.Kind != tree.Float {
+			d.expected(n, "a number")
+			break
 		}
-		d.expected(n, "a finite number")
+		f := n.Float()
+		switch {
+		case math.IsInf(f, 0) || math.IsNaN(f):
+			d.expected(n, "a finite number")
+		case fd.Kind() == protoreflect.FloatKind:
+			return protoreflect.ValueOfFloat32(float32(f)), true
+		default:
+			return protoreflect.ValueOfFloat64(f), true
+		}
 	case protoreflect.BytesKind:
 		b, err := base64.StdEncoding.DecodeString(n.Text)
 		if n.Kind == tree.String && err == nil {
