@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	networking "istio.io/api/networking/v1"
@@ -183,26 +184,22 @@ func anyPort(s source) bool {
 	return slices.ContainsFunc(s.spec.Match, func(m *networking.HTTPMatchRequest) bool { return m.GetPort() != 0 })
 }
 
-// key names the documents that the rule's routes come from, empty where they are not known by their text.
+// key names the documents that the rule's routes come from.
 func (v *virtualService) key() string {
-	var b strings.Builder
-	add := func(o *rule.Object) bool {
-		h := o.Hash()
-		fmt.Fprintf(&b, "%s#%x;", o.Ref(), h)
-		return h != 0
-	}
-	if !add(v.object) {
-		return ""
-	}
+	key := objectKey(nil, v.object)
 	var last *rule.Object
 	for _, s := range v.sources {
 		if s.delegate != nil && s.delegate != last {
-			if last = s.delegate; !add(last) {
-				return ""
-			}
+			last = s.delegate
+			key = objectKey(key, last)
 		}
 	}
-	return b.String()
+	return string(key)
+}
+
+func objectKey(key []byte, o *rule.Object) []byte {
+	key = append(append(append(append(key, o.Namespace...), '/'), o.Name...), '#')
+	return append(strconv.AppendUint(key, o.Hash(), 16), ';')
 }
 
 // finish compiles the program, once, when a host needs it.
@@ -218,7 +215,7 @@ func (c *compiler) finish(p *program) {
 
 // router compiles the routes, or takes them over from the previous output.
 func (c *compiler) router(key string, routes []source) *route.Router {
-	reusable := key != "" && key[0] != '@'
+	reusable := key != ""
 	if reusable {
 		if r := c.out.routers[key]; r != nil {
 			return r

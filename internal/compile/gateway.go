@@ -290,10 +290,8 @@ func (c *compiler) through(gateway string, port int) *client {
 // concat puts the routes of several rules on one host in a row, those that match everything at the end.
 func concat(programs []*program) *program {
 	out := &program{}
-	reusable := true
 	var last []source
 	for _, p := range programs {
-		reusable = reusable && p.key[0] != '@'
 		out.key += p.key + "+"
 		for _, s := range p.routes {
 			if !s.catchAll {
@@ -310,9 +308,6 @@ func concat(programs []*program) *program {
 			}
 			last = append(last, s)
 		}
-	}
-	if !reusable {
-		out.key = ""
 	}
 	out.routes = append(out.routes, last...)
 	return out

@@ -16,7 +16,7 @@ import (
 // compileMesh builds the table of the workload's own requests.
 func (c *compiler) compileMesh() {
 	t := &Table{
-		exact: map[string]*entry{}, suffix: map[string]*entry{},
+		exact: make(map[string]*entry, 5*len(c.in.Registry.Services())), suffix: map[string]*entry{},
 		registry: c.in.Registry, client: c.in.Workload.Namespace,
 	}
 	c.out.Mesh = t
