@@ -8,7 +8,7 @@ import (
 )
 
 // maxCompared bounds how many pairs of matches of one VirtualService are compared, so that a huge one stays quick.
-const maxCompared = 1 << 20
+const maxCompared = 1 << 18
 
 // place is where a match stands.
 type place struct{ rule, match int }

@@ -88,8 +88,12 @@ func distribute(fs *finding.Faults, path string, list []*networking.LocalityLoad
 	}
 }
 
-// localities are those of one list: "region", "region/zone" or "region/zone/subzone", the last part perhaps "*".
-type localities struct{ list []string }
+// localities are those of one list: "region", "region/zone" or "region/zone/subzone", the last part perhaps "*". The
+// zero value is ready to use.
+type localities struct {
+	areas map[string]bool // "" for all, "region/", "region/zone/"…
+	above map[string]bool // all areas that some area lies in
+}
 
 // add wants a well-formed locality that no earlier one covers. One with a wildcard may cover earlier ones.
 func (ls *localities) add(fs *finding.Faults, path, l string) {
@@ -105,11 +109,25 @@ func (ls *localities) add(fs *finding.Faults, path, l string) {
 	if l == "*" {
 		area = ""
 	}
-	for _, other := range ls.list {
-		if strings.HasPrefix(area, other) || !strings.HasSuffix(l, "*") && strings.HasPrefix(other, area) {
-			fs.Errorf(path, "%q overlaps with an earlier locality", l)
-			return
+	overlaps := ls.areas[area] || !strings.HasSuffix(l, "*") && ls.above[area]
+	parents := []string{""}
+	for i := range len(area) - 1 {
+		if area[i] == '/' {
+			parents = append(parents, area[:i+1])
 		}
 	}
-	ls.list = append(ls.list, area)
+	for _, p := range parents {
+		overlaps = overlaps || ls.areas[p]
+	}
+	if overlaps {
+		fs.Errorf(path, "%q overlaps with an earlier locality", l)
+		return
+	}
+	if ls.areas == nil {
+		ls.areas, ls.above = map[string]bool{}, map[string]bool{}
+	}
+	ls.areas[area] = true
+	for _, p := range parents {
+		ls.above[p] = true
+	}
 }

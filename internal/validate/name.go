@@ -153,4 +153,9 @@ func unixPath(fs *finding.Faults, path, s string) {
 }
 
 // sorted are the map's keys in order, so that findings come in the same order every time.
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sorted[V any](m map[string]V) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
+}

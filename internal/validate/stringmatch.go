@@ -1,7 +1,7 @@
 package validate
 
 import (
-	"regexp"
+	"regexp/syntax"
 
 	networking "istio.io/api/networking/v1"
 
@@ -35,7 +35,7 @@ func Regex(fs *finding.Faults, path, s string) {
 	case len(s) > maxRegex:
 		fs.Errorf(path, "the regex has %d bytes, more than %d", len(s), maxRegex)
 	default:
-		if _, err := regexp.Compile(s); err != nil {
+		if _, err := syntax.Parse(s, syntax.Perl); err != nil {
 			fs.Errorf(path, "%q is not a regex of RE2 (https://github.com/google/re2/wiki/Syntax): %v", s, err)
 		}
 	}
