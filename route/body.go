@@ -45,17 +45,29 @@ func newTape(r *http.Request, record bool) *tape {
 // next is the body for the next try; the try before it reads no further. It is nil if the body cannot be given
 // again.
 func (t *tape) next() io.ReadCloser {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.canRepeat() {
+	if !t.rewind() {
 		return nil
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.live = &pass{tape: t}
-	t.wake.Broadcast()
 	return t.live
 }
 
-// repeatable tells whether next would give a body.
+// rewind stops the try that reads, if the body can be given again; it tells whether it can. What that try is just
+// getting from the source goes onto the tape.
+func (t *tape) rewind() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.canRepeat() {
+		return false
+	}
+	t.live = nil
+	t.wake.Broadcast()
+	return true
+}
+
+// repeatable tells whether the body can be given again as things stand.
 func (t *tape) repeatable() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

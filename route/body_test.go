@@ -15,16 +15,14 @@ import (
 	networking "istio.io/api/networking/v1"
 )
 
-// source is a caller's body: it can be read once, counts its closings and forbids reading after them.
+// source is a caller's body: it can be read once, counts its closings and tells of reading after them.
 type source struct {
 	io.Reader
 	closed int
-	begun  bool
 	late   bool
 }
 
 func (s *source) Read(b []byte) (int, error) {
-	s.begun = true
 	if s.closed > 0 {
 		s.late = true
 	}

@@ -34,7 +34,7 @@ func (c *Call) loop(r *http.Request, s Sender, retries int, on *retryOn) (*http.
 		c.giveBack()
 		o := c.judge(resp, err, t, on)
 		if o.again && !t.informed() && c.repeatable(r) {
-			if o.flag = c.leave(retries); o.flag == "" {
+			if o.flag = c.leave(retries); o.flag == "" && c.rewind() {
 				discard(o.resp)
 				t.end()
 				if wait == nil {
@@ -140,6 +140,15 @@ func (c *Call) repeatable(r *http.Request) bool {
 		return c.body.repeatable()
 	}
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// rewind takes the request's body from the try that is lost; it tells whether it was in time.
+func (c *Call) rewind() bool {
+	if c.body == nil || c.body.rewind() {
+		return true
+	}
+	c.giveBack()
+	return false
 }
 
 // leave tells what forbids another try: "URX" if all were made, "UO" if too many are going on, "" if nothing.
