@@ -185,7 +185,7 @@ func BenchmarkLookup(b *testing.B) {
 
 func TestManyRoutes(t *testing.T) {
 	var b strings.Builder
-	const n = 20000
+	const n = 5000
 	for i := range n {
 		fmt.Fprintf(&b, "{match: [{uri: {prefix: /p%d/}}], route: [{destination: {host: a}}]},\n", i)
 	}
