@@ -1,7 +1,6 @@
 package route
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -133,15 +132,24 @@ func mergeOps(levels ...*headerOps) Ops {
 			}
 		}
 		for _, v := range o.set {
-			put(&out.Set, v)
-			delete(out.Add, v.name)
+			if v.value.src != "" { // which is never applied
+				put(&out.Set, v)
+				delete(out.Add, v.name)
+			}
 		}
 		for _, v := range o.add {
-			put(&out.Add, v)
+			if v.value.src != "" {
+				put(&out.Add, v)
+			}
 		}
 	}
 	slices.Sort(out.Remove)
-	maps.DeleteFunc(out.Add, func(_, v string) bool { return v == "" })
+	if len(out.Set) == 0 {
+		out.Set = nil
+	}
+	if len(out.Add) == 0 {
+		out.Add = nil
+	}
 	return out
 }
 
