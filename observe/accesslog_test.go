@@ -69,9 +69,11 @@ func TestLine(t *testing.T) {
 		}, start + `503 UF,URX upstream_reset_before_response_started{remote_connection_failure} - ` +
 			`"delayed connect error: 111" 3 0 12 - ` + to + `"-" ` + rest},
 		{"UC", refused(503, "UC", "upstream_reset_before_response_started{connection_termination}"),
-			start + `503 UC upstream_reset_before_response_started{connection_termination} - "-" 3 0 12 - ` + to + `"-" ` + rest},
+			start + `503 UC upstream_reset_before_response_started{connection_termination} - "-" 3 0 12 - ` +
+				to + `"-" ` + rest},
 		{"UR", refused(503, "UR", "upstream_reset_before_response_started{remote_reset}"),
-			start + `503 UR upstream_reset_before_response_started{remote_reset} - "-" 3 0 12 - ` + to + `"-" ` + rest},
+			start + `503 UR upstream_reset_before_response_started{remote_reset} - "-" 3 0 12 - ` +
+				to + `"-" ` + rest},
 		{"UPE", refused(502, "UPE", "upstream_reset_before_response_started{protocol_error}"),
 			start + `502 UPE upstream_reset_before_response_started{protocol_error} - "-" 3 0 12 - ` + to + `"-" ` + rest},
 		{"UT", refused(504, "UT", "response_timeout"), start + `504 UT response_timeout - "-" 3 0 12 - ` + to + `"-" ` + rest},
@@ -164,7 +166,8 @@ func TestLogDropsRatherThanWaits(t *testing.T) {
 		var log strings.Builder
 		h := &slowHandler{Handler: slog.DiscardHandler, next: make(chan struct{})}
 		h.Handler = slog.NewTextHandler(io.Discard, nil)
-		o := newObserver(t, &observe.Options{Registerer: reg, AccessLog: slog.New(h), AccessLogQueue: 3, Logger: lineLogger(&log)})
+		o := newObserver(t, &observe.Options{Registerer: reg, AccessLog: slog.New(h), AccessLogQueue: 3,
+			Logger: lineLogger(&log)})
 		r := logged()
 		o.Finish(t.Context(), &r)
 		synctest.Wait() // the goroutine holds the first
@@ -202,7 +205,8 @@ func TestLogThatFails(t *testing.T) {
 	for _, disk := range []fullDisk{{false}, {true}} {
 		reg := prometheus.NewRegistry()
 		var log strings.Builder
-		o := newObserver(t, &observe.Options{Registerer: reg, AccessLog: slog.New(observe.NewLineHandler(disk)), Logger: lineLogger(&log)})
+		o := newObserver(t, &observe.Options{Registerer: reg, AccessLog: slog.New(observe.NewLineHandler(disk)),
+			Logger: lineLogger(&log)})
 		r := logged()
 		for range 3 {
 			o.Finish(t.Context(), &r)

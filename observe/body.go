@@ -79,10 +79,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 	case err == io.EOF:
-		if !b.c.settled.Load() {
-			b.c.Record.grpcStatus(b.c.resp.Trailer, "Grpc-Status")
-		}
-		b.c.Settle(nil)
+		b.c.settle(nil, b.c.resp.Trailer)
 	default:
 		b.c.Settle(err)
 	}

@@ -128,11 +128,15 @@ func (c *Call) Context() context.Context {
 
 // Settle tells about the call if nobody has. err is what broke the answer off, or nil: it sets a flag and
 // details, if there are none yet.
-func (c *Call) Settle(err error) {
+func (c *Call) Settle(err error) { c.settle(err, nil) }
+
+// settle also takes the gRPC status from the trailers that came at the end of an answer.
+func (c *Call) settle(err error, trailer http.Header) {
 	if c.settled.Swap(true) {
 		return
 	}
 	r := &c.Record
+	r.grpcStatus(trailer, "Grpc-Status")
 	r.BytesReceived += c.received.Load()
 	r.BytesSent += c.sent.Load()
 	if r.Duration == 0 {

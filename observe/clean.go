@@ -8,19 +8,21 @@ import (
 // maxLabel bounds a label value; a host name has 253 characters at most.
 const maxLabel = 256
 
-// clean makes a label value of s: valid UTF-8, no control characters, not too long, and never empty, for Prometheus drops an
-// empty label and Kiali the series with it.
+// clean makes a label value of s: valid UTF-8, no control characters, not too long, and never empty, for
+// Prometheus drops an empty label and Kiali the series with it.
 func clean(s string) string {
 	if s == "" {
 		return unknown
 	}
-	if len(s) > maxLabel {
-		s = s[:maxLabel]
-		for i := 1; i < utf8.UTFMax && !utf8.ValidString(s); i++ {
-			s = s[:maxLabel-i]
-		}
+	s = printable(s[:min(len(s), maxLabel+utf8.UTFMax)]) // which may make it longer
+	if len(s) <= maxLabel {
+		return s
 	}
-	return printable(s)
+	end := maxLabel
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
 }
 
 // printable replaces what would break a line or an encoding: control characters become an underscore,

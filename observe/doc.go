@@ -11,7 +11,8 @@
 //
 // Names, labels and buckets are Istio's, so its Grafana dashboards and Kiali work unchanged. There is one
 // sample, one span and one line for each logical request, taken when the body of the answer has ended;
-// refusals count with the code and the flag of Envoy.
+// refusals count with the code and the flag of Envoy. Durations are measured in fractions of a millisecond,
+// where Envoy cuts them to whole ones.
 //
 // A caller that knows more about a request than its headers say, as the mesh does, follows it with a [Call]
 // and fills in the call's [Record]: route, cluster, endpoint, attempts, flags.

@@ -82,7 +82,8 @@ func TestHandler(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			reg := prometheus.NewRegistry()
-			o := newObserver(t, &observe.Options{Registerer: reg, Service: observe.NewService("reviews.default.svc", "reviews", "default")})
+			o := newObserver(t, &observe.Options{Registerer: reg,
+				Service: observe.NewService("reviews.default.svc", "reviews", "default")})
 			var call *observe.Call
 			h := o.Handler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				call = observe.CallFrom(req.Context())

@@ -28,8 +28,9 @@ type entry struct {
 }
 
 func newQueue(h slog.Handler, size int, warn *slog.Logger, counts *hub) *queue {
-	q := &queue{handler: h, entries: make(chan entry, size), stop: make(chan struct{}), done: make(chan struct{}), warn: warn}
-	q.dropped, q.failed = new(atomic.Uint64), new(atomic.Uint64)
+	q := &queue{handler: h, warn: warn, entries: make(chan entry, size),
+		stop: make(chan struct{}), done: make(chan struct{}),
+		dropped: new(atomic.Uint64), failed: new(atomic.Uint64)}
 	if counts != nil {
 		q.dropped, q.failed = &counts.dropped, &counts.failed
 	}

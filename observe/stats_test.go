@@ -105,7 +105,8 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
 	}
-	if got := samples(t, reg, "istio_build"); len(got) != 1 || !strings.HasPrefix(got[0], `istio_build{component="proxy",tag="`) {
+	got := samples(t, reg, "istio_build")
+	if len(got) != 1 || !strings.HasPrefix(got[0], `istio_build{component="proxy",tag="`) {
 		t.Errorf("got %v, want the build", got)
 	}
 }

@@ -90,7 +90,8 @@ func silent(p trace.TracerProvider) bool {
 // placeholder tells whether a value is what OpenTelemetry hands out for a global that nobody has set.
 func placeholder(v any) bool {
 	typ := reflect.TypeOf(v)
-	return typ != nil && typ.Kind() == reflect.Pointer && typ.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
+	return typ != nil && typ.Kind() == reflect.Pointer &&
+		typ.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
 }
 
 // same compares two values of interfaces whose types may not be comparable; OpenTelemetry's composite

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -262,6 +263,28 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// TestCloseDuringRead closes a body that another goroutine reads, as net/http allows.
+func TestCloseDuringRead(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	o := newObserver(t, &observe.Options{Registerer: reg})
+	for range 100 {
+		c := &observe.Call{}
+		req := newRequest(t, "POST", "http://a/", nil)
+		req.Header.Set("Content-Type", "application/grpc")
+		o.StartClient(c, req)
+		resp := &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("hello")),
+			Trailer: http.Header{"Grpc-Status": {"0"}}}
+		c.Response(resp)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = io.Copy(io.Discard, resp.Body) })
+		wg.Go(func() { _ = resp.Body.Close() })
+		wg.Wait()
+	}
+	if got := sum(o.Graph()); got != 100 {
+		t.Errorf("got %d requests, want 100", got)
+	}
+}
+
 func TestRefusedConnection(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -270,7 +293,8 @@ func TestRefusedConnection(t *testing.T) {
 	_ = ln.Close()
 	reg := prometheus.NewRegistry()
 	o := newObserver(t, &observe.Options{Registerer: reg})
-	if _, err := o.Transport(&http.Transport{}).RoundTrip(newRequest(t, "GET", "http://"+ln.Addr().String(), nil)); err == nil {
+	req := newRequest(t, "GET", "http://"+ln.Addr().String(), nil)
+	if _, err := o.Transport(&http.Transport{}).RoundTrip(req); err == nil {
 		t.Fatal("got an answer of nobody")
 	}
 	if diff := cmp.Diff(told(t, reg), "response_code=503 response_flags=UF 1"); diff != "" {

@@ -58,7 +58,9 @@ func (w *writer) wrote(n int64, err error) {
 	if w.c.Record.Method != http.MethodHead {
 		w.c.sent.Add(n)
 	}
-	if err != nil && err != http.ErrBodyNotAllowed && err != http.ErrContentLength {
+	switch err {
+	case nil, http.ErrBodyNotAllowed, http.ErrContentLength, http.ErrHijacked, http.ErrHandlerTimeout:
+	default:
 		w.failed.Store(true)
 	}
 }
