@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/go-inmesh/inmesh/mesh"
 )
@@ -16,7 +17,13 @@ import (
 var builtin embed.FS
 
 // manifests are the files of a folder, by name without folders.
-type manifests map[string]*mesh.Rules
+type manifests map[string]manifest
+
+// manifest is one file: its rules, and its text.
+type manifest struct {
+	*mesh.Rules
+	text string
+}
 
 // readManifests reads each file of the folder by itself, as kubectl apply -f would be given them.
 func readManifests(folder string) (manifests, error) {
@@ -32,8 +39,12 @@ func readManifests(folder string) (manifests, error) {
 		if err != nil || d.IsDir() || path.Ext(p) != ".yaml" {
 			return err
 		}
-		rules, err := mesh.LoadFS(fsys, p)
-		all[path.Base(p)] = rules
+		text, err := fs.ReadFile(fsys, p)
+		if err != nil {
+			return err
+		}
+		rules, err := mesh.Parse(p, text)
+		all[path.Base(p)] = manifest{rules, string(text)}
 		return err
 	})
 	if err != nil {
@@ -51,14 +62,14 @@ func (m manifests) with(variants ...string) (*mesh.Rules, error) {
 	var list []*mesh.Rules
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if !m.isVariant(name) {
-			list = append(list, m[name])
+			list = append(list, m[name].Rules)
 		}
 	}
 	for _, v := range variants {
-		if m[v] == nil {
+		if m[v].Rules == nil {
 			return nil, fmt.Errorf("%s is not among the manifests", v)
 		}
-		list = append(list, m[v])
+		list = append(list, m[v].Rules)
 	}
 	return mesh.Join(list...)
 }
@@ -75,4 +86,19 @@ func (m manifests) isVariant(name string) bool {
 		}
 	}
 	return false
+}
+
+// routes are the lines of a VirtualService's http list, as they stand in the file.
+func (m manifest) routes() []string {
+	_, list, ok := strings.Cut(m.text, "\n  http:\n")
+	if !ok {
+		return nil
+	}
+	var lines []string
+	for line := range strings.Lines(list) {
+		if line = strings.TrimRight(line, " \n"); line != "" && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			lines = append(lines, strings.TrimPrefix(line, "  "))
+		}
+	}
+	return lines
 }

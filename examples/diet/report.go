@@ -22,8 +22,14 @@ func newReport(w io.Writer) *report {
 	return &report{w: w}
 }
 
-// step begins a step of the talk.
-func (r *report) step(title, file string) { fmt.Fprintf(r.w, "\n%s  (%s)\n", title, file) }
+// step begins a step of the talk with the rule that was applied.
+func (r *report) step(title, file string, routes []string) {
+	fmt.Fprintf(r.w, "\n%s  (%s)\n", title, file)
+	for _, line := range routes {
+		fmt.Fprintf(r.w, "    %s\n", line)
+	}
+	fmt.Fprintf(r.w, "  %-50s %-18s %-18s\n", "", "expected", "observed")
+}
 
 // skip says that the folder has no such rule.
 func (r *report) skip(title, file string) {
@@ -38,7 +44,7 @@ func (r *report) row(what, want, got string, ok bool) {
 		r.failed++
 		mark = "DIFFERS"
 	}
-	fmt.Fprintf(r.w, "  %-48s %-18s %-18s %s\n", what, want, got, mark)
+	fmt.Fprintf(r.w, "  %-50s %-18s %-18s %s\n", what, want, got, mark)
 }
 
 // share compares the share of requests to which something happened, within five standard deviations.

@@ -71,7 +71,9 @@ func startTown(m manifests, gateway string) (*town, error) {
 	}
 	dialer := &net.Dialer{}
 	t.client = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) { return dialer.DialContext(ctx, network, t.gateway) },
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, t.gateway)
+		},
 	}}
 	return t, nil
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
 )
 
 // walk goes through the talk's steps: it applies a rule, plays the client, and reports.
@@ -31,14 +30,14 @@ func walk(ctx context.Context, t *town, r *report) error {
 		{"The circuit breaker policy", "alphabet-service-virtual-service.yaml", circuitBreaker},
 	}
 	for _, s := range steps {
-		if t.manifests[s.variant] == nil {
+		if t.manifests[s.variant].Rules == nil {
 			r.skip(s.title, s.variant)
 			continue
 		}
 		if err := t.apply(s.variant); err != nil {
 			return err
 		}
-		r.step(s.title, s.variant)
+		r.step(s.title, s.variant, t.manifests[s.variant].routes())
 		if err := s.play(ctx, t, r); err != nil {
 			return fmt.Errorf("%s: %w", s.variant, err)
 		}
@@ -274,4 +273,3 @@ func (t *town) ejected() bool {
 	e, err := t.spelling.Explain(req)
 	return err == nil && len(e.Destinations) == 1 && len(e.Destinations[0].Ejected) == 1
 }
-
