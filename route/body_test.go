@@ -313,7 +313,7 @@ func TestDiscard(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
-				b := &closer{Reader: tt.body(ctx), close: cancel}
+				b := &cancelling{Reader: tt.body(ctx), close: cancel}
 				start := time.Now()
 				discard(&http.Response{Body: b, ContentLength: tt.size})
 				if took := time.Since(start); b.closed != 1 || took != tt.took {
@@ -330,10 +330,10 @@ func TestDiscard(t *testing.T) {
 	discard(&http.Response{Body: http.NoBody})
 }
 
-type closer struct {
+type cancelling struct {
 	io.Reader
 	close  func()
 	closed int
 }
 
-func (c *closer) Close() error { c.closed++; c.close(); return nil }
+func (c *cancelling) Close() error { c.closed++; c.close(); return nil }

@@ -99,7 +99,7 @@ func (c *Call) Begin(ctx context.Context, r *http.Request) context.Context {
 	c.started = time.Now()
 	if streams(r) || isUpgrade(r) {
 		c.ctx, c.abandon = context.WithCancelCause(ctx)
-		c.clock = &clock{limit: c.total, expire: func() { c.abandon(&c.expired) }}
+		c.clock = &clock{limit: c.total, owner: c}
 	} else {
 		c.ctx, c.cancel = context.WithTimeoutCause(ctx, c.total, &c.expired)
 	}
@@ -174,6 +174,9 @@ func (c *Call) fail(err error, wrote bool) error {
 	c.Flags = e.Flag
 	return e
 }
+
+// giveUp ends the call at the route's timeout, where the deadline moves.
+func (c *Call) giveUp() { c.abandon(&c.expired) }
 
 // end lets go of the context and the timer.
 func (c *Call) end() {

@@ -519,6 +519,21 @@ func TestCallResetBeforeRequest(t *testing.T) {
 	}
 }
 
+// TestCallTracedFailure has a try with a limit fail over a transport that tells of its connections: that says
+// nothing of whether anything was sent.
+func TestCallTracedFailure(t *testing.T) {
+	c := &Call{Retry: mustRetry(t, &networking.HTTPRetry{Attempts: 1, PerTryTimeout: durationpb.New(time.Second)})}
+	_, err := c.Do(get(t.Context()), SenderFunc(func(r *http.Request, _ int) (*http.Response, error) {
+		trace := httptrace.ContextClientTrace(r.Context())
+		trace.GetConn("")
+		trace.GotConn(httptrace.GotConnInfo{})
+		return nil, io.EOF
+	}))
+	if c.Flags != "UC" || c.Attempts != 1 {
+		t.Errorf("got %v after %d tries, want UC after 1", err, c.Attempts)
+	}
+}
+
 // TestCallInformed lets the caller hear an early hint: from then on its answer has begun.
 func TestCallInformed(t *testing.T) {
 	for code, want := range map[int]int{103: 1, 100: 2} {

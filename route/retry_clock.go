@@ -8,9 +8,9 @@ import (
 // clock is a time limit that can start anew: it does not run while the request is still coming in from the
 // caller, nor while a try waits for its connection.
 type clock struct {
-	limit  time.Duration
-	body   *tape  // the request's body if it may still be coming in; nil otherwise
-	expire func() // what the end of the limit does; called once at most, with the lock held
+	limit time.Duration
+	body  *tape   // the request's body if it may still be coming in; nil otherwise
+	owner limited // learns of the limit's end, once at most
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -19,6 +19,9 @@ type clock struct {
 	over  bool  // stopped for good
 	fired bool
 }
+
+// limited is what a clock puts an end to. giveUp is called with the clock's lock held.
+type limited interface{ giveUp() }
 
 // start lets the limit run from now.
 func (k *clock) start() {
@@ -57,7 +60,7 @@ func (k *clock) ring() {
 	defer k.mu.Unlock()
 	if !k.over && !k.fired && !time.Now().Before(k.due) {
 		k.fired = true
-		k.expire()
+		k.owner.giveUp()
 	}
 }
 

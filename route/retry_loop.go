@@ -76,8 +76,12 @@ func (c *Call) arrived() {
 func (c *Call) prepare(r *http.Request, on *retryOn) (*http.Request, *try, error) {
 	ctx := c.ctx
 	var t *try
-	if c.perTry > 0 || on != nil && (on.conditions&onResetBeforeRequest != 0 || hears(ctx)) {
-		t, ctx = newTry(ctx, c.perTry, c.body)
+	w := watch{limit: c.perTry}
+	if on != nil {
+		w.sent, w.hints = on.conditions&onResetBeforeRequest != 0, hears(ctx)
+	}
+	if w != (watch{}) {
+		t, ctx = newTry(ctx, w, c.body)
 		c.current.Store(t)
 	}
 	n := c.Attempts

@@ -29,7 +29,12 @@ func (t *retrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	call := &Call{Retry: t.policy, Overrides: TakeOverrides(header)}
 	own := r.WithContext(call.Begin(r.Context(), r))
 	own.Header = header
-	return call.Do(own, t)
+	resp, err := call.Do(own, t)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = r
+	return resp, nil
 }
 
 // Send makes one try.

@@ -245,3 +245,11 @@ func BenchmarkCall(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkTakeOverrides(b *testing.B) {
+	h := http.Header{"Accept": {"*/*"}, "X-Request-Id": {"1"}, "User-Agent": {"go"}, "Traceparent": {"x"}, "Accept-Encoding": {"gzip"}, "Authorization": {"x"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		TakeOverrides(h)
+	}
+}

@@ -15,7 +15,7 @@ type try struct {
 	cancel context.CancelCauseFunc // nil without a limit
 	clock  clock
 
-	seen atomic.Bool // the transport tells what it does
+	seen atomic.Bool // the transport tells what it sends
 	sent atomic.Bool // the request's headers were written
 	told atomic.Bool // an informational response went to the caller
 }
@@ -31,13 +31,23 @@ func (t *try) Unwrap() error { return ErrTimeout }
 // Timeout tells net/http that it is one.
 func (t *try) Timeout() bool { return true }
 
-// newTry starts a try under the context; limit 0 is none. As with Envoy its time begins when it has a connection
-// and the request has come in from the caller: waiting for a connection is not counted, where the transport tells
-// of it.
-func newTry(ctx context.Context, limit time.Duration, body *tape) (*try, context.Context) {
+// watch says what a try has to look out for.
+type watch struct {
+	limit time.Duration // the try's own; 0 is none
+	sent  bool          // whether the request's headers were sent matters
+	hints bool          // the caller is told of informational responses
+}
+
+// newTry starts a try under the context. As with Envoy its time begins when it has a connection and the request,
+// whose body may still come in, is there: waiting for a connection is not counted, where the transport tells of it.
+func newTry(ctx context.Context, w watch, body *tape) (*try, context.Context) {
 	t := &try{}
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { t.sent.Store(true) }}
-	if hears(ctx) {
+	trace := &httptrace.ClientTrace{}
+	if w.sent {
+		trace.GetConn = func(string) { t.seen.Store(true) }
+		trace.WroteHeaders = func() { t.sent.Store(true) }
+	}
+	if w.hints {
 		trace.Got1xxResponse = func(code int, _ textproto.MIMEHeader) error {
 			if code != http.StatusContinue {
 				t.told.Store(true)
@@ -45,21 +55,20 @@ func newTry(ctx context.Context, limit time.Duration, body *tape) (*try, context
 			return nil
 		}
 	}
-	if limit <= 0 {
-		trace.GetConn = func(string) { t.seen.Store(true) }
-		return t, httptrace.WithClientTrace(ctx, trace)
+	if w.limit > 0 {
+		ctx, t.cancel = context.WithCancelCause(ctx)
+		t.clock.limit, t.clock.body, t.clock.owner = w.limit, body, t
+		trace.GetConn = func(string) {
+			t.seen.Store(w.sent)
+			t.clock.pause()
+		}
+		trace.GotConn = func(httptrace.GotConnInfo) { t.clock.start() }
+		t.clock.start()
 	}
-	ctx, t.cancel = context.WithCancelCause(ctx)
-	t.clock.limit, t.clock.body, t.clock.expire = limit, body, t.giveUp
-	trace.GetConn = func(string) {
-		t.seen.Store(true)
-		t.clock.pause()
-	}
-	trace.GotConn = func(httptrace.GotConnInfo) { t.clock.start() }
-	t.clock.start()
 	return t, httptrace.WithClientTrace(ctx, trace)
 }
 
+// giveUp ends the try at its limit.
 func (t *try) giveUp() { t.cancel(t) }
 
 // settle stops the time, for the try has brought headers or an error; it tells whether it was too late.
