@@ -55,8 +55,12 @@ func (r rewriter) join(side *tree.Node, op string, old tree.Kid, path string) {
 	case into.Kind == tree.List:
 		into.Kids = append(into.Kids, old.Value.Kids...)
 	default:
+		have := make(map[string]bool, len(into.Kids))
+		for i := range into.Kids {
+			have[into.Kids[i].Key] = true
+		}
 		for _, h := range old.Value.Kids {
-			if into.Get(h.Key) == nil {
+			if !have[h.Key] {
 				into.Kids = append(into.Kids, h)
 			}
 		}

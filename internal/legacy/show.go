@@ -21,15 +21,23 @@ func scalar(n *tree.Node) string {
 	return n.Text
 }
 
-// flow shows a list or mapping of scalars as YAML on one line.
+// flow shows a list or mapping of scalars as YAML on one line, at most ten of them.
 func flow(n *tree.Node) string {
-	parts := make([]string, len(n.Kids))
+	var parts []string
 	for i := range n.Kids {
-		k := &n.Kids[i]
-		parts[i] = scalar(&k.Value)
-		if n.Kind == tree.Map {
-			parts[i] = k.Key + ": " + parts[i]
+		if i == 10 {
+			parts = append(parts, "…")
+			break
 		}
+		k := &n.Kids[i]
+		s := scalar(&k.Value)
+		if len(k.Value.Kids) > 0 {
+			s = flow(&k.Value)
+		}
+		if n.Kind == tree.Map {
+			s = k.Key + ": " + s
+		}
+		parts = append(parts, s)
 	}
 	switch n.Kind {
 	case tree.Map:

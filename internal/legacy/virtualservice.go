@@ -96,17 +96,14 @@ func (r rewriter) cors(cors *tree.Node, path string) {
 	if k.Value.Kind != tree.List {
 		return
 	}
-	show := make([]string, len(k.Value.Kids))
-	for i := range k.Value.Kids {
-		show[i] = "{exact: " + scalar(&k.Value.Kids[i].Value) + "}"
-	}
-	r.warn(k, path, "an old form: write allowOrigins: [%s]", strings.Join(show, ", "))
+	old := *k
 	k.Key = "allowOrigins"
 	for i := range k.Value.Kids {
 		item := &k.Value.Kids[i]
 		exact := tree.Kid{Key: "exact", Line: item.Line, Column: item.Column, Value: item.Value}
 		item.Value = tree.Node{Line: item.Line, Column: item.Column, Kind: tree.Map, Kids: []tree.Kid{exact}}
 	}
+	r.warn(&old, path, "an old form: write allowOrigins: %s", flow(&k.Value))
 }
 
 func (r rewriter) mirrorPercent(route *tree.Node, path string) {

@@ -29,12 +29,11 @@ func eachField(m protoreflect.Message, f func(path string)) {
 				child = fd.MapValue().Message()
 			}
 			proto.Reset(m.Interface())
-			inner := set(at(), fd)
+			set(at(), fd)
 			f(name)
 			if child == nil || child.ParentFile().Package() == "google.protobuf" || depth > 10 {
 				continue
 			}
-			_ = inner
 			walk(func() protoreflect.Message { return set(at(), fd) }, child, name, depth+1)
 		}
 	}

@@ -3,34 +3,44 @@ package tree
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"unicode/utf8"
 )
 
-// readJSON reads JSON values, one after the other. It is not ok if the text is not JSON; it may be YAML then.
-func readJSON(data []byte) (docs []Document, ok bool) {
-	if !utf8.Valid(data) {
-		return nil, false
-	}
+// readJSON reads JSON values, one after the other. It fails where the text is not JSON; it may be YAML then.
+func readJSON(data []byte) ([]Document, *Error) {
 	r := jsonReader{dec: json.NewDecoder(bytes.NewReader(data)), data: data, line: 1}
 	r.dec.UseNumber()
+	var docs []Document
 	for {
 		token, err := r.dec.Token()
 		if err == io.EOF {
-			return docs, true
+			return docs, nil
 		}
 		if err != nil {
-			return nil, false
+			return nil, r.failed(err)
 		}
 		var doc Document
-		if doc.Err, ok = r.value(token, &doc.Root, 0); !ok {
-			return nil, false
+		if doc.Err, err = r.value(token, &doc.Root, 0); err != nil {
+			return nil, r.failed(err)
 		}
 		docs = append(docs, doc)
 		if doc.Err != nil {
-			return docs, true
+			return docs, nil
 		}
 	}
+}
+
+// failed places an error of the JSON library.
+func (r *jsonReader) failed(err error) *Error {
+	at := len(r.data)
+	message := "the text ends within a JSON value"
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		at, message = int(syntax.Offset), "not JSON: "+syntax.Error()
+	}
+	r.advance(min(max(r.at, at), len(r.data)))
+	return &Error{int(r.line), int(r.column) + 1, message}
 }
 
 // jsonReader builds nodes from a token stream. It counts lines as it goes.
@@ -67,10 +77,10 @@ func (r *jsonReader) advance(to int) {
 	}
 }
 
-func (r *jsonReader) value(token json.Token, to *Node, depth int) (tooDeep *Error, ok bool) {
+func (r *jsonReader) value(token json.Token, to *Node, depth int) (tooDeep *Error, err error) {
 	to.Line, to.Column = r.place(token)
 	if depth > maxDepth {
-		return &Error{int(to.Line), int(to.Column), "nested deeper than 100 levels"}, true
+		return &Error{int(to.Line), int(to.Column), "nested deeper than 100 levels"}, nil
 	}
 	switch t := token.(type) {
 	case nil:
@@ -90,10 +100,10 @@ func (r *jsonReader) value(token json.Token, to *Node, depth int) (tooDeep *Erro
 	case json.Delim:
 		return r.collection(t, to, depth)
 	}
-	return nil, true
+	return nil, nil
 }
 
-func (r *jsonReader) collection(open json.Delim, to *Node, depth int) (*Error, bool) {
+func (r *jsonReader) collection(open json.Delim, to *Node, depth int) (*Error, error) {
 	to.Kind = List
 	if open == '{' {
 		to.Kind = Map
@@ -101,11 +111,11 @@ func (r *jsonReader) collection(open json.Delim, to *Node, depth int) (*Error, b
 	for {
 		token, err := r.dec.Token()
 		if err != nil {
-			return nil, false
+			return nil, err
 		}
 		if d, is := token.(json.Delim); is && (d == '}' || d == ']') {
 			r.advance(int(r.dec.InputOffset()))
-			return nil, true
+			return nil, nil
 		}
 		to.Kids = append(to.Kids, Kid{})
 		kid := &to.Kids[len(to.Kids)-1]
@@ -113,12 +123,12 @@ func (r *jsonReader) collection(open json.Delim, to *Node, depth int) (*Error, b
 			kid.Key, _ = token.(string)
 			kid.Line, kid.Column = r.place(token)
 			if token, err = r.dec.Token(); err != nil {
-				return nil, false
+				return nil, err
 			}
 		}
-		tooDeep, ok := r.value(token, &kid.Value, depth+1)
-		if tooDeep != nil || !ok {
-			return tooDeep, ok
+		tooDeep, err := r.value(token, &kid.Value, depth+1)
+		if tooDeep != nil || err != nil {
+			return tooDeep, err
 		}
 		if to.Kind == List {
 			kid.Line, kid.Column = kid.Value.Line, kid.Value.Column

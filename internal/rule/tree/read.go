@@ -26,18 +26,38 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Message) }
 
-// Read reads all documents of a text; empty ones are left out. Text that begins with a brace may be any number of
+// Read reads all documents of a text; empty ones are left out. Text that begins like JSON may be any number of
 // JSON values, one after the other; everything else is YAML.
 func Read(data []byte) []Document {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return []Document{{Err: &Error{1, 1, "the text is UTF-16, expected UTF-8"}}}
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
-		if docs, ok := readJSON(data); ok {
+	var notJSON *Error
+	if likeJSON(data) && utf8.Valid(data) {
+		var docs []Document
+		if docs, notJSON = readJSON(data); notJSON == nil {
 			return docs
 		}
 	}
+	docs := readAll(data)
+	if notJSON != nil && len(docs) > 0 && docs[0].Err != nil {
+		return []Document{{Err: notJSON}} // nor YAML: the JSON library knows the place
+	}
+	return docs
+}
+
+// likeJSON tells whether the text begins as JSON does: with a bracket or brace, and mostly a quote after it.
+func likeJSON(data []byte) bool {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	if len(data) < 2 || data[0] != '{' && data[0] != '[' {
+		return false
+	}
+	next := bytes.TrimLeft(data[1:], " \t\r\n")
+	return len(next) > 0 && bytes.IndexByte([]byte(`"{}[]`), next[0]) >= 0
+}
+
+func readAll(data []byte) []Document {
 	var docs []Document
 	var plain plainReader
 	for _, p := range split(data) {
