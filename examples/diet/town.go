@@ -71,6 +71,7 @@ func startTown(m manifests, gateway string) (*town, error) {
 	}
 	dialer := &net.Dialer{}
 	t.client = &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: 64,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, t.gateway)
 		},

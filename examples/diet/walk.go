@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -113,14 +114,23 @@ func split(ctx context.Context, t *town, r *report) error {
 		weights[strings.Split(d.Cluster, "|")[2]] += w
 		sum += w
 	}
-	const n = 2000
+	const n, clients = 2000, 8
 	seen := map[string]int{}
-	for range n {
-		v, err := t.version(ctx)
-		if err != nil {
-			return err
-		}
-		seen[v]++
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for range clients {
+		group.Go(func() {
+			for range n / clients {
+				v, failed := t.version(ctx)
+				mu.Lock()
+				seen[v]++
+				err = errors.Join(err, failed)
+				mu.Unlock()
+			}
+		})
+	}
+	if group.Wait(); err != nil {
+		return err
 	}
 	for _, v := range []string{"v1", "v2"} {
 		p := float64(weights[v]) / float64(sum)
