@@ -114,7 +114,7 @@ func split(ctx context.Context, t *town, r *report) error {
 		weights[strings.Split(d.Cluster, "|")[2]] += w
 		sum += w
 	}
-	const n, clients = 2000, 8
+	const n, clients = 1000, 8
 	seen := map[string]int{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
