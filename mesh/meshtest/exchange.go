@@ -35,6 +35,10 @@ func exchange(h http.Handler, req *http.Request) (*http.Response, error) {
 			cancel()
 			return nil, w.failed
 		}
+		if req.Context().Err() != nil { // the client has left before
+			_ = resp.Body.Close()
+			return nil, context.Cause(req.Context())
+		}
 		return resp, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
@@ -63,7 +67,24 @@ func inbound(req *http.Request, ctx context.Context) *http.Request {
 	} else if in.ContentLength == 0 && req.Body != http.NoBody {
 		in.ContentLength = -1
 	}
+	if len(req.Trailer) > 0 {
+		in.Body = &trailing{in.Body, req.Trailer, in.Trailer}
+	}
 	return in
+}
+
+// trailing is a request's body with trailers: their values are known when it has ended.
+type trailing struct {
+	io.ReadCloser
+	from, to http.Header
+}
+
+func (b *trailing) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		maps.Copy(b.to, b.from)
+	}
+	return n, err
 }
 
 // serve runs the handler and ends the exchange, however it ends: end is called when all is written.
@@ -77,6 +98,9 @@ func serve(h http.Handler, w *writer, in *http.Request, end func()) {
 			}
 		}
 		_ = in.Body.Close()
+		if err == nil && w.req.Context().Err() != nil {
+			err = context.Cause(w.req.Context()) // what is not said yet, the client never hears
+		}
 		w.finish(err)
 		end()
 	}()
