@@ -13,7 +13,7 @@ func authorizationPolicy(fs *finding.Faults, p *security.AuthorizationPolicy) {
 	if p == nil {
 		return
 	}
-	targets(fs, p.Selector, p.TargetRef, p.TargetRefs) //nolint:staticcheck // targetRef is still honoured
+	targets(fs, p.Selector, p.TargetRef, p.TargetRefs)
 	enum(fs, "action", p.Action)
 	atMost(fs, "rules", len(p.Rules), 512)
 	custom := p.Action == security.AuthorizationPolicy_CUSTOM

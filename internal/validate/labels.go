@@ -22,15 +22,14 @@ func isQualified(s string) bool {
 
 // isLabelKey tells whether k can be the key of a label: "app", "example.com/app".
 func isLabelKey(k string) bool {
-	prefix, name, ok := strings.Cut(k, "/")
-	if !ok {
-		prefix, name = "", k
-	} else {
+	name := k
+	if prefix, rest, ok := strings.Cut(k, "/"); ok {
+		name = rest
 		if len(prefix) > 253 {
 			return false
 		}
 		for l := range strings.SplitSeq(prefix, ".") {
-			if l == "" || !alnum(l[0]) || !alnum(l[len(l)-1]) || !isQualified(l) || strings.ContainsAny(l, "_") {
+			if !isQualified(l) || strings.Contains(l, "_") {
 				return false
 			}
 		}

@@ -14,7 +14,7 @@ func requestAuthentication(fs *finding.Faults, r *security.RequestAuthentication
 	if r == nil {
 		return
 	}
-	targets(fs, r.Selector, r.TargetRef, r.TargetRefs) //nolint:staticcheck // targetRef is still honoured
+	targets(fs, r.Selector, r.TargetRef, r.TargetRefs)
 	atMost(fs, "jwtRules", len(r.JwtRules), 4096)
 	for i, j := range r.JwtRules {
 		jwtRule(fs, finding.Index("jwtRules", i), j)

@@ -12,7 +12,7 @@ func telemetrySpec(fs *finding.Faults, t *telemetry.Telemetry) {
 	if t == nil {
 		return
 	}
-	targets(fs, t.Selector, t.TargetRef, t.TargetRefs) //nolint:staticcheck // targetRef is still honoured
+	targets(fs, t.Selector, t.TargetRef, t.TargetRefs)
 	for i, m := range t.Metrics {
 		if m != nil {
 			metrics(fs, finding.Index("metrics", i), m)

@@ -43,6 +43,7 @@ func Object(o *rule.Object) []finding.Finding {
 	var fs finding.Faults
 	metadata(&fs, o)
 	spec(&fs, scope{o.Namespace, o.Labels, o.Annotations}, o.Spec)
+	presence(&fs, o)
 	if len(fs) == 0 {
 		return nil
 	}
