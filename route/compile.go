@@ -122,6 +122,9 @@ func (c *compiler) dests(r *rule, spec *networking.HTTPRoute) error {
 		if out.authority = authority; authority == "" {
 			out.authority = authorityOf(d.GetHeaders())
 		}
+		if d.Headers == nil {
+			continue
+		}
 		path := fmt.Sprintf("route[%d].headers.", i)
 		if out.request, err = compileOps(path+"request", d.GetHeaders().GetRequest()); err != nil {
 			return err

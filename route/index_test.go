@@ -153,11 +153,11 @@ func TestIndexAgreesWithLinearScan(t *testing.T) {
 		for range 20 {
 			q := drawRequest(t)
 			if got, want := r.Match(q), linear(r, q); got != want {
-				t.Fatalf("Match(%+v) = %v, linear scan says %v", q, place(r, got), place(r, want))
+				t.Fatalf("Match(%+v) = %v, linear scan says %v", q, entryOf(r, got), entryOf(r, want))
 			}
 			hit, rejected := r.Explain(q)
 			if hit != r.Match(q) {
-				t.Fatalf("Explain hits %v, Match %v", place(r, hit), place(r, r.Match(q)))
+				t.Fatalf("Explain hits %v, Match %v", entryOf(r, hit), entryOf(r, r.Match(q)))
 			}
 			for _, x := range rejected {
 				if x.Reason == "" {
@@ -168,7 +168,7 @@ func TestIndexAgreesWithLinearScan(t *testing.T) {
 	})
 }
 
-func place(r *Router, hit *Route) string {
+func entryOf(r *Router, hit *Route) string {
 	for i := range r.routes {
 		if &r.routes[i] == hit {
 			return fmt.Sprintf("entry %d of route %d", i-int(r.starts[hit.index]), hit.index)
@@ -196,7 +196,7 @@ func FuzzIndex(f *testing.F) {
 		}
 		q := &Request{Method: "GET", Path: path, Header: http.Header{"H": {value}}}
 		if got, want := r.Match(q), linear(r, q); got != want {
-			t.Fatalf("Match = %s, linear scan says %s", place(r, got), place(r, want))
+			t.Fatalf("Match = %s, linear scan says %s", entryOf(r, got), entryOf(r, want))
 		}
 	})
 }

@@ -16,6 +16,9 @@ func SetPath(u *url.URL, escaped string) {
 
 // escapedPath is the URL's path as it goes over the wire, normalised.
 func escapedPath(u *url.URL) string {
+	if u.RawPath == "" && isPlain(u.Path) {
+		return u.Path
+	}
 	p := u.EscapedPath()
 	if u.RawPath != "" && p != u.RawPath && strings.IndexByte(u.RawPath, '\\') >= 0 {
 		// A server was sent a backslash: browsers and Envoy take it for a slash.
@@ -27,6 +30,26 @@ func escapedPath(u *url.URL) string {
 		return "/"
 	}
 	return normalizePath(p)
+}
+
+// isPlain tells whether the path goes over the wire as it is and is normal: it has only letters, digits and
+// -_.~$&+,/:;=@, and no segment begins with a dot. Almost all paths are so.
+func isPlain(p string) bool {
+	const low, high = 0x2ffff85000000000, 0x47fffffe87ffffff // the bits of the characters below 64 and from there to 127
+	if p == "" || p[0] != '/' {
+		return false
+	}
+	for i := range len(p) {
+		c := p[i]
+		bits := uint64(low)
+		if c >= 64 {
+			bits = high
+		}
+		if c >= 128 || bits>>(c&63)&1 == 0 || c == '.' && p[i-1] == '/' {
+			return false
+		}
+	}
+	return true
 }
 
 // normalizePath does what Envoy's normalize_path does, Istio's default (BASE): dot segments, also escaped ones,

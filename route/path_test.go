@@ -48,6 +48,21 @@ func TestNormalizePath(t *testing.T) {
 	}
 }
 
+func TestIsPlain(t *testing.T) {
+	for c := range 256 {
+		p := "/a" + string([]byte{byte(c)}) + "b"
+		u := &url.URL{Path: p}
+		if want := u.EscapedPath() == p && normalizePath(p) == p; isPlain(p) != want {
+			t.Errorf("%q is plain: %v, want %v", p, isPlain(p), want)
+		}
+	}
+	for p, want := range map[string]bool{"": false, "a": false, "/": true, "/.": false, "/a.b": true, "/a/.b": false, "//": true} {
+		if got := isPlain(p); got != want {
+			t.Errorf("%q is plain: %v, want %v", p, got, want)
+		}
+	}
+}
+
 func FuzzNormalizePath(f *testing.F) {
 	for _, s := range []string{"/a/../b", "/%2e%2e/", "/a//..//b", "\\..", "/%", "/a/.%2E/%2e"} {
 		f.Add(s)

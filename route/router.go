@@ -1,7 +1,7 @@
 package route
 
 import (
-	"fmt"
+	"strconv"
 
 	networking "istio.io/api/networking/v1"
 
@@ -29,7 +29,7 @@ type Router struct {
 func New(routes ...*networking.HTTPRoute) (*Router, error) {
 	var fs finding.Faults
 	for i, spec := range routes {
-		path := fmt.Sprintf("[%d]", i)
+		path := place(i)
 		switch {
 		case spec == nil:
 			fs.Errorf(path, "null, want a route")
@@ -53,7 +53,7 @@ func New(routes ...*networking.HTTPRoute) (*Router, error) {
 		var err error
 		if r.routes, err = c.compile(r.routes, i, spec); err != nil {
 			f := asFieldError(err)
-			fs.Errorf(finding.Join(fmt.Sprintf("[%d]", i), f.path), "%v", f.err)
+			fs.Errorf(finding.Join(place(i), f.path), "%v", f.err)
 		}
 	}
 	if err := fs.Err("route"); err != nil {
@@ -109,3 +109,6 @@ func (r *Route) meets(q *Request, onPath bool) bool {
 	}
 	return true
 }
+
+// place is the path of a route among those given to New.
+func place(i int) string { return "[" + strconv.Itoa(i) + "]" }

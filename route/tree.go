@@ -7,8 +7,10 @@ import "strings"
 type tree struct {
 	label string // the bytes from the parent to here, without the first below the root
 	hit   *node  // of the text that ends here, nil for none
-	heads string // the first byte on the way to each kid, in order
 	kids  []tree
+	head  byte // the first byte on the way from the parent
+	dense bool // kids stand at the place of their head, from low on; the gaps are zero
+	low   byte
 }
 
 // newTree makes a tree of texts, which are sorted and differ, and of what they lead to.
@@ -25,22 +27,50 @@ func grow(texts []string, hits []*node, from int) tree {
 		t.hit = hits[0]
 		texts, hits = texts[1:], hits[1:]
 	}
-	var ends []int // where each kid's texts end
-	var heads []byte
-	for i := range texts {
-		if c := texts[i][to]; len(heads) == 0 || heads[len(heads)-1] != c {
-			heads, ends = append(heads, c), append(ends, i)
-		}
-		ends[len(ends)-1] = i + 1
+	if len(texts) == 0 {
+		return t
 	}
-	t.heads = string(heads)
-	t.kids = make([]tree, len(heads))
-	begin := 0
-	for k, end := range ends {
+	heads := 1
+	for i := range texts[1:] {
+		if texts[i][to] != texts[i+1][to] {
+			heads++
+		}
+	}
+	t.low = texts[0][to]
+	span := int(texts[len(texts)-1][to]-t.low) + 1
+	if t.dense = span <= 8*heads; !t.dense {
+		span = heads
+	}
+	t.kids = make([]tree, span)
+	for k, begin, end := 0, 0, 0; begin < len(texts); begin = end {
+		head := texts[begin][to]
+		for end < len(texts) && texts[end][to] == head {
+			end++
+		}
+		if t.dense {
+			k = int(head - t.low)
+		}
 		t.kids[k] = grow(texts[begin:end], hits[begin:end], to+1)
-		begin = end
+		t.kids[k].head = head
+		k++
 	}
 	return t
+}
+
+// kid is the part of the tree that begins with the byte, nil for none.
+func (t *tree) kid(head byte) *tree {
+	if t.dense {
+		if i := int(head) - int(t.low); uint(i) < uint(len(t.kids)) {
+			return &t.kids[i]
+		}
+		return nil
+	}
+	for i := range t.kids {
+		if t.kids[i].head == head {
+			return &t.kids[i]
+		}
+	}
+	return nil
 }
 
 // common is the number of bytes that both begin with.
@@ -82,11 +112,7 @@ func (t *tree) find(x *search, v string, fold bool, limit int32) int32 {
 		if fold {
 			head = lower(head)
 		}
-		i := strings.IndexByte(t.heads, head)
-		if i < 0 {
-			break
-		}
-		t, v = &t.kids[i], v[1:]
+		t, v = t.kid(head), v[1:]
 	}
 	return later.find(x, limit)
 }
