@@ -40,8 +40,9 @@ func exchange(h http.Handler, req *http.Request) (*http.Response, error) {
 			return nil, context.Cause(req.Context())
 		}
 		return resp, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	case <-req.Context().Done():
+		cancel()
+		return nil, context.Cause(req.Context())
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/go-inmesh/inmesh/mesh"
 )
 
-// New makes a mesh of the rules in files and folders, or of YAML itself where the text has more than one line. It is
-// closed at the test's end, and its chance is [Seed] of 1. The test fails at once if the rules cannot be used.
+// New makes a mesh of the rules in a file or folder, or of YAML itself where the text has more than one line; an empty
+// text is no rules at all. It is closed at the test's end, and its chance is [Seed] of 1. The test fails at once if the rules cannot be used.
 func New(t testing.TB, rules string) *mesh.Mesh {
 	t.Helper()
 	return NewWith(t, rules, nil)
@@ -40,9 +40,12 @@ func Rules(t testing.TB, rules string) *mesh.Rules {
 	t.Helper()
 	var r *mesh.Rules
 	var err error
-	if strings.Contains(rules, "\n") {
+	switch {
+	case rules == "":
+		r, err = mesh.Build()
+	case strings.Contains(rules, "\n"):
 		r, err = mesh.Parse(t.Name(), []byte(rules))
-	} else {
+	default:
 		r, err = mesh.Load(rules)
 	}
 	if err != nil {
