@@ -73,18 +73,24 @@ func (c Client) Config() (*tls.Config, error) {
 	host := c.Host
 	conf.VerifyConnection = func(cs tls.ConnectionState) error {
 		leaf, err := verifyChain(cs, roots)
-		if err != nil {
-			return err
+		switch {
+		case err != nil:
+		case len(names) > 0:
+			err = matchNames(leaf, names)
+		case host != "":
+			err = leaf.VerifyHostname(host)
 		}
-		if len(names) > 0 {
-			return matchNames(leaf, names)
-		}
-		if host == "" {
-			return nil
-		}
-		return leaf.VerifyHostname(host)
+		return unverified(cs, err)
 	}
 	return conf, nil
+}
+
+// unverified gives an error the type that crypto/tls's own verification has, so that callers know it for what it is.
+func unverified(cs tls.ConnectionState, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &tls.CertificateVerificationError{UnverifiedCertificates: cs.PeerCertificates, Err: err}
 }
 
 func (c Client) serverName() string {
@@ -120,12 +126,11 @@ func (c Client) mesh() (*tls.Config, error) {
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			id, _, err := x509svid.Verify(cs.PeerCertificates, src)
 			if err != nil {
-				return fmt.Errorf("identity: %w", err)
+				err = fmt.Errorf("identity: %w", err)
+			} else if len(names) > 0 && !slices.Contains(names, id.String()) {
+				err = fmt.Errorf("identity: the server is %s, expected one of %q", id, names)
 			}
-			if len(names) > 0 && !slices.Contains(names, id.String()) {
-				return fmt.Errorf("identity: the server is %s, expected one of %q", id, names)
-			}
-			return nil
+			return unverified(cs, err)
 		},
 	}
 	conf.ServerName = c.Settings.GetSni()
