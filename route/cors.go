@@ -19,7 +19,7 @@ type CORS struct {
 	methods, headers, expose string
 	maxAge                   string
 	credentials              bool
-	ignore                   bool // answer preflights of other origins too
+	ignore                   bool // answer preflights of other origins too, without allow-origin
 }
 
 // newCORS compiles a policy; nil for nil.
@@ -82,15 +82,14 @@ func (c *CORS) Preflight(q *Request) (reply *answer.Reply, handled bool) {
 		return nil, false
 	}
 	r := &answer.Reply{Status: http.StatusOK, Header: make(http.Header), GRPC: -1}
-	if !allowed {
-		return r, true
-	}
 	set := func(name, value string) {
 		if value != "" {
 			r.Header.Set(name, value)
 		}
 	}
-	set("Access-Control-Allow-Origin", origin)
+	if allowed {
+		set("Access-Control-Allow-Origin", origin)
+	}
 	if c.credentials {
 		set("Access-Control-Allow-Credentials", "true")
 	}

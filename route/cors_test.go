@@ -33,7 +33,7 @@ func TestPreflight(t *testing.T) {
 	star := origins(exactly("*"))
 	star.AllowMethods, star.AllowHeaders = []string{"*"}, []string{"*"}
 	ignore := origins(exactly("https://a.com"))
-	ignore.UnmatchedPreflights = networking.CorsPolicy_IGNORE
+	ignore.UnmatchedPreflights, ignore.AllowMethods = networking.CorsPolicy_IGNORE, []string{"GET"}
 	ask := func(method string, h http.Header) *Request {
 		return &Request{Method: method, Path: "/", Header: h}
 	}
@@ -54,7 +54,7 @@ func TestPreflight(t *testing.T) {
 		}},
 		{"little asked, little said", origins(beginning("https://")), ask("OPTIONS", preflight), true, http.Header{"Access-Control-Allow-Origin": {"https://a.com"}}},
 		{"other origin is forwarded", origins(exactly("https://b.com")), ask("OPTIONS", preflight), false, nil},
-		{"other origin is ignored", ignore, ask("OPTIONS", http.Header{"Origin": {"https://b.com"}, "Access-Control-Request-Method": {"PUT"}}), true, http.Header{}},
+		{"other origin is ignored", ignore, ask("OPTIONS", http.Header{"Origin": {"https://b.com"}, "Access-Control-Request-Method": {"PUT"}}), true, http.Header{"Access-Control-Allow-Methods": {"GET"}}},
 		{"not OPTIONS", full, ask("GET", preflight), false, nil},
 		{"no origin", full, ask("OPTIONS", http.Header{"Access-Control-Request-Method": {"PUT"}}), false, nil},
 		{"no method asked for", full, ask("OPTIONS", http.Header{"Origin": {"https://a.com"}}), false, nil},

@@ -176,9 +176,11 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// The regex here is one that comes to a comparison: package regexp keeps what others need in a pool, which the race
+// detector empties now and then.
 func TestNoAllocations(t *testing.T) {
 	spec := toHost("a", &networking.HTTPMatchRequest{
-		Uri: beginning("/api"), Method: exactly("GET"), Headers: map[string]*networking.StringMatch{"x-user": matching("j.*n"), "x-b": anything()},
+		Uri: beginning("/api"), Method: exactly("GET"), Headers: map[string]*networking.StringMatch{"x-user": matching(".*as.*"), "x-b": anything()},
 		QueryParams: map[string]*networking.StringMatch{"lang": exactly("en")},
 	})
 	many := make([]*networking.HTTPRoute, 0, 101)
