@@ -46,7 +46,8 @@ type connections struct {
 	host   string
 	h2c    bool
 
-	own   atomic.Pointer[http.Transport] // for the cluster's own protocol
+	own   atomic.Pointer[http.Transport] // HTTP/1, or what TLS agrees on
+	http2 atomic.Pointer[http.Transport] // HTTP/2 without TLS
 	appl  atomic.Pointer[http.Transport] // for requests that ask for https themselves
 	bases sync.Map                       // *transport → http.RoundTripper: its base, speaking the cluster's TLS
 	mu    sync.Mutex
@@ -86,34 +87,42 @@ func (c *connections) init(m *Mesh, spec *compile.Cluster) {
 	c.tls, c.tlsErr = client.Config()
 }
 
-// protocol tells whether requests share connections.
-func (c *connections) protocol() breaker.Protocol {
-	if c.h2c {
-		return breaker.HTTP2
-	}
-	return breaker.HTTP1
+// protocol tells whether requests share connections. gRPC cannot do without HTTP/2, whatever the port is called.
+func (c *connections) protocol(grpc bool) breaker.Protocol {
+	return breaker.Protocol(c.h2c || grpc)
 }
 
 // upstream is what carries a request to an endpoint, and the scheme that it is sent with.
-func (c *connections) upstream(t *transport, scheme string) (http.RoundTripper, string, error) {
-	base := t.base
-	if c.tlsErr != nil {
+func (c *connections) upstream(t *transport, scheme string, grpc bool) (http.RoundTripper, string, error) {
+	switch {
+	case c.tlsErr != nil:
 		return nil, "", noTLS(c.tlsErr)
+	case c.tls != nil && t.base == nil:
+		return c.transport(&c.own, c.tls), "https", nil
+	case c.tls != nil:
+		rt, err := c.withTLS(t, c.tls)
+		return rt, "https", err
+	case scheme == "https" && t.base == nil:
+		return c.transport(&c.appl, c.application()), "https", nil
+	case scheme == "https" && isTransport(t.base):
+		rt, err := c.withTLS(t, nil) // the address is an endpoint's: the name to verify has to be told
+		return rt, "https", err
+	case t.base != nil:
+		return t.base, scheme, nil
+	case c.h2c || grpc:
+		return c.transport(&c.http2, nil), "http", nil
 	}
-	if base == nil {
-		if c.tls == nil && scheme == "https" {
-			return c.transport(&c.appl, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: serverName(c.host)}), "https", nil
-		}
-		if c.tls != nil {
-			return c.transport(&c.own, c.tls), "https", nil
-		}
-		return c.transport(&c.own, nil), "http", nil
-	}
-	if c.tls == nil {
-		return base, scheme, nil
-	}
-	rt, err := c.withTLS(t)
-	return rt, "https", err
+	return c.transport(&c.own, nil), "http", nil
+}
+
+// application is the TLS of requests that ask for https themselves: the host's own certificate is verified.
+func (c *connections) application() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, ServerName: serverName(c.host)}
+}
+
+func isTransport(base http.RoundTripper) bool {
+	_, ok := base.(*http.Transport)
+	return ok
 }
 
 // serverName is the name to verify where requests ask for https themselves; a wildcard's comes with the request.
@@ -124,23 +133,29 @@ func serverName(host string) string {
 	return host
 }
 
-// withTLS has the base speak the cluster's TLS, made once.
-func (c *connections) withTLS(t *transport) (http.RoundTripper, error) {
-	base := t.base
-	if !canTLS(base) {
-		return nil, noTLS(fmt.Errorf("the base transport %T cannot speak TLS as the DestinationRule asks", base))
-	}
+// withTLS has the base speak TLS, made once for each cluster: with the configuration, or with its own and the cluster's
+// name where that is nil.
+func (c *connections) withTLS(t *transport, conf *tls.Config) (http.RoundTripper, error) {
 	if rt, ok := c.bases.Load(t); ok {
 		return rt.(http.RoundTripper), nil
 	}
 	var rt http.RoundTripper
-	switch b := base.(type) {
+	switch b := t.base.(type) {
 	case TLSTransport:
-		rt = b.WithTLS(c.tls.Clone())
+		rt = b.WithTLS(conf.Clone())
 	case *http.Transport:
 		own := b.Clone()
-		own.TLSClientConfig, own.ForceAttemptHTTP2 = c.tls.Clone(), true
+		if own.ForceAttemptHTTP2 = true; conf != nil {
+			own.TLSClientConfig = conf.Clone()
+		} else {
+			if own.TLSClientConfig == nil {
+				own.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+			}
+			own.TLSClientConfig.ServerName = serverName(c.host)
+		}
 		rt = own
+	default:
+		return nil, noTLS(fmt.Errorf("the base transport %T cannot speak TLS as the DestinationRule asks", t.base))
 	}
 	made, loaded := c.bases.LoadOrStore(t, rt)
 	if loaded {
@@ -174,7 +189,7 @@ func (c *connections) transport(p *atomic.Pointer[http.Transport], conf *tls.Con
 		return t
 	}
 	t := c.mesh.newTransport(c.policy, conf)
-	if c.h2c && conf == nil {
+	if p == &c.http2 {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)
 	}
@@ -212,6 +227,8 @@ func (m *Mesh) newTransport(policy *networking.TrafficPolicy, conf *tls.Config) 
 		IdleConnTimeout:     idle,
 		DisableCompression:  true, // bodies pass as they are
 		DisableKeepAlives:   settings.GetMaxRequestsPerConnection() == 1,
+		// As http.DefaultTransport: a server that has not answered "Expect: 100-continue" by then gets the body.
+		ExpectContinueTimeout: time.Second,
 	}
 	return t
 }
@@ -225,7 +242,7 @@ func orDefault(d *durationpb.Duration, def time.Duration) time.Duration {
 
 // closeIdle closes what is idle in all pools of the cluster.
 func (c *connections) closeIdle() {
-	for _, p := range []*atomic.Pointer[http.Transport]{&c.own, &c.appl} {
+	for _, p := range []*atomic.Pointer[http.Transport]{&c.own, &c.http2, &c.appl} {
 		if t := p.Load(); t != nil {
 			t.CloseIdleConnections()
 		}

@@ -130,9 +130,10 @@ func describeHost(gateway string, vh *compile.VirtualHost) debugHost {
 	if vh.Object != nil {
 		d.VirtualService = vh.Object.Ref()
 	}
+	places := &compile.Places{}
 	for i := range vh.Routes {
 		at, r := &vh.Routes[i], vh.Router.Route(i)
-		dr := debugRoute{Index: at.Index, Name: r.Name(), Action: r.Action().String(), Place: at.Position().String()}
+		dr := debugRoute{Index: at.Index, Name: r.Name(), Action: r.Action().String(), Place: places.Of(at).String()}
 		for _, ref := range at.Clusters {
 			dr.Clusters = append(dr.Clusters, ref.At(vh.Port).Name)
 		}

@@ -83,9 +83,10 @@ func (c *call) explain() *Explanation {
 		return e
 	}
 	hit, rejected := vh.Router.Explain(&c.view)
+	places := &compile.Places{}
 	for _, r := range rejected {
 		at := &vh.Routes[r.Index]
-		e.Rejected = append(e.Rejected, ExplainedRejects{Index: at.Index, Name: r.Name, Reason: r.Reason, Position: position(at)})
+		e.Rejected = append(e.Rejected, ExplainedRejects{Index: at.Index, Name: r.Name, Reason: r.Reason, Position: position(places, at)})
 	}
 	if hit == nil {
 		e.Outcome, e.Code = OutcomeNoRoute, http.StatusNotFound
@@ -95,7 +96,7 @@ func (c *call) explain() *Explanation {
 	if at.Object != nil {
 		e.VirtualService = at.Object.Ref()
 	}
-	e.Route = &ExplainedRoute{Index: at.Index, Name: hit.Name(), Position: position(at)}
+	e.Route = &ExplainedRoute{Index: at.Index, Name: hit.Name(), Position: position(places, at)}
 	e.Outcome = hit.Action().String()
 	spec := hit.Spec()
 	e.Fault, e.CORS = explainFault(spec.GetFault()), explainCORS(spec.GetCorsPolicy())
@@ -119,8 +120,8 @@ const (
 	blockAll = "block_all"
 )
 
-func position(r *compile.Route) *finding.Position {
-	if p := r.Position(); p != (finding.Position{}) {
+func position(places *compile.Places, r *compile.Route) *finding.Position {
+	if p := places.Of(r); p != (finding.Position{}) {
 		return &p
 	}
 	return nil

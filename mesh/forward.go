@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -34,6 +33,7 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	}
 	c.observed.Record.Cluster = c.cluster.name
 	c.observed.Record.DestinationService = c.cluster.service
+	c.tried = c.triedBuf[:0]
 	c.tries = route.Call{Retry: c.action.retry, Timeout: c.route.Timeout(), Rand: c.mesh.options.Rand, Permit: c.permitRetry}
 	out := c.outgoing(req)
 	c.tries.Overrides = route.TakeOverrides(out.Header)
@@ -49,7 +49,11 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.finishHeaders(req, resp, true)
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	resp.Header["X-Envoy-Upstream-Service-Time"] = []string{strconv.FormatInt(c.observed.Record.UpstreamTime.Milliseconds(), 10)}
+	c.finishHeaders(resp)
 	return resp, nil
 }
 
@@ -66,13 +70,16 @@ func addFlags(flags, more string) string {
 // rewrite changes the outgoing request as the route says: headers, authority, path.
 func (c *call) rewrite(out *http.Request) {
 	if request, _ := c.action.changes(c.dest); request {
-		c.route.RequestHeaders(c.dest, out.Header, c.env(out))
+		c.route.RequestHeaders(c.dest, out.Header, c.env())
 	}
 	if a := c.route.Authority(c.dest); a != "" {
 		out.Host = a
 	}
-	if path, rewritten := c.route.Path(&c.view); rewritten {
-		setPath(out, path)
+	path, rewritten := c.route.Path(&c.view)
+	if path != out.URL.Path || out.URL.RawPath != "" {
+		route.SetPath(out.URL, path) // rewritten, or normalised
+	}
+	if rewritten {
 		out.Header["X-Envoy-Original-Path"] = []string{original(&c.view)}
 	}
 }
@@ -85,20 +92,9 @@ func original(v *route.Request) string {
 	return v.Path + "?" + v.RawQuery
 }
 
-// setPath puts an escaped path into the request's URL. One that cannot be unescaped goes out as it is.
-func setPath(out *http.Request, escaped string) {
-	u := out.URL
-	u.Opaque = ""
-	if p, err := url.PathUnescape(escaped); err == nil {
-		u.Path, u.RawPath = p, escaped
-	} else {
-		u.Path, u.RawPath = escaped, ""
-	}
-}
-
 // env is what header formatters may tell. The caller of a gateway is the one that connected.
-func (c *call) env(req *http.Request) *route.HeaderEnv {
-	env := &route.HeaderEnv{Request: c.view, Protocol: req.Proto, Start: c.observed.Record.Start, Route: c.route.Name(),
+func (c *call) env() *route.HeaderEnv {
+	env := &route.HeaderEnv{Request: c.view, Protocol: c.observed.Record.Protocol, Start: c.observed.Record.Start, Route: c.route.Name(),
 		ResponseFlags: c.flags, ResponseDetails: c.observed.Record.Details}
 	if c.cluster != nil {
 		env.Cluster = c.cluster.name
@@ -112,19 +108,13 @@ func (c *call) env(req *http.Request) *route.HeaderEnv {
 	return env
 }
 
-// finishHeaders gives a response the headers of the route, and those of a sidecar if it came from upstream.
-func (c *call) finishHeaders(req *http.Request, resp *http.Response, upstream bool) {
-	if resp.Header == nil {
-		resp.Header = make(http.Header)
-	}
-	if upstream {
-		resp.Header["X-Envoy-Upstream-Service-Time"] = []string{strconv.FormatInt(c.observed.Record.UpstreamTime.Milliseconds(), 10)}
-	}
+// finishHeaders gives a response the headers that the route's CORS policy and header operations ask for.
+func (c *call) finishHeaders(resp *http.Response) {
 	if cors := c.route.CORS(); cors != nil {
 		cors.Apply(c.view.Header.Get("Origin"), resp.Header)
 	}
 	if _, response := c.action.changes(c.dest); response {
-		env := c.env(req)
+		env := c.env()
 		env.ResponseCode = resp.StatusCode
 		c.route.ResponseHeaders(c.dest, resp.Header, env)
 	}
@@ -142,7 +132,7 @@ func (c *call) permitRetry() (release func(), ok bool) {
 func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 	c.attempt = n
 	cl := c.cluster
-	rt, scheme, err := cl.conns.upstream(c.via, c.view.Scheme)
+	rt, scheme, err := cl.conns.upstream(c.via, c.view.Scheme, answer.IsGRPC(req.Header))
 	if err != nil {
 		closeBody(req)
 		return nil, err
@@ -154,7 +144,7 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 			return nil, err
 		}
 		c.endpoint, s.state = s.endpoint, stateOf(s.endpoint)
-		if c.action.retry != nil && c.action.retry.IgnorePreviousHosts(cl.hashed) {
+		if c.action.retry.IgnorePreviousHosts(cl.hashed) {
 			c.tried = append(c.tried, s.endpoint)
 		}
 		req.URL.Host = s.endpoint.Address
@@ -167,7 +157,7 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 	if n > 1 {
 		cl.retries.Add(1)
 	}
-	if s.permit, err = cl.pool.Acquire(req.Context(), s.lane(), cl.conns.protocol()); err != nil {
+	if s.permit, err = cl.pool.Acquire(req.Context(), s.lane(), cl.conns.protocol(answer.IsGRPC(req.Header))); err != nil {
 		closeBody(req)
 		return nil, err
 	}

@@ -74,6 +74,10 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request) {
 		answer.ReplyOf(notFound()).Write(w, r) // no route of a Gateway matches CONNECT
 		return
 	}
+	if r.Host == "" {
+		w.WriteHeader(http.StatusBadRequest) // HTTP/1.0 allows it; there is nothing to go by
+		return
+	}
 	c.view, c.inbound = route.RequestOf(r), r
 	gw := c.snap.gateway(g.name, g.mesh.options.Workload.Namespace)
 	if gw != nil {
@@ -129,6 +133,7 @@ func (g *gateway) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.URL.Host = pr.In.Host
 	pr.Out.Host = pr.In.Host
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // the proxy drops what net/url cannot parse
+	pr.Out.Trailer = pr.In.Trailer // the same map: its values come with the body's end
 	if prior, ok := pr.In.Header["X-Forwarded-For"]; ok {
 		pr.Out.Header["X-Forwarded-For"] = prior
 	}

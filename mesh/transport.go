@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/go-inmesh/inmesh/fault"
 	"github.com/go-inmesh/inmesh/identity"
 	"github.com/go-inmesh/inmesh/internal/answer"
@@ -70,6 +72,7 @@ type call struct {
 	dest     int
 	endpoint *balance.Endpoint
 	tried    []*balance.Endpoint
+	triedBuf [4]*balance.Endpoint // what tried begins with
 	attempt  int
 	flags    string
 	code     int
@@ -132,8 +135,11 @@ func closeBody(req *http.Request) {
 	}
 }
 
-// resolve finds the virtual host and the route.
+// resolve finds the virtual host and the route. No rule speaks of CONNECT: it passes through.
 func (c *call) resolve() {
+	if c.view.Method == http.MethodConnect {
+		return
+	}
 	name, _ := host.Split(c.view.Authority)
 	c.setVirtualHost(c.snap.out.Mesh.Lookup(host.Normal(name), c.view.Port))
 }
@@ -175,16 +181,20 @@ func (c *call) serve(req *http.Request) (*http.Response, error) {
 	}
 	if cors := c.route.CORS(); cors != nil {
 		if reply, ok := cors.Preflight(&c.view); ok {
-			return c.answer(req, *reply), nil
+			return c.answer(req, *reply, "cors_response"), nil
 		}
 	}
 	switch c.route.Action() {
 	case route.Redirect:
 		code, location := c.route.Redirect(&c.view)
-		return c.answer(req, answer.Reply{Status: code, GRPC: -1, Header: http.Header{"Location": {location}}}), nil
+		resp := c.answer(req, answer.Reply{Status: code, GRPC: -1, Header: http.Header{"Location": {location}}}, "direct_response")
+		c.finishHeaders(resp)
+		return resp, nil
 	case route.DirectResponse:
 		code, body := c.route.Direct()
-		return c.answer(req, answer.Reply{Status: code, GRPC: -1, Body: string(body)}), nil
+		resp := c.answer(req, answer.Reply{Status: code, GRPC: -1, Body: string(body)}, "direct_response")
+		c.finishHeaders(resp)
+		return resp, nil
 	case route.Forward:
 	}
 	return c.forward(req)
@@ -205,19 +215,14 @@ func (c *call) inject(req *http.Request, f *fault.Injector) (*http.Response, err
 		return nil, nil
 	}
 	c.flags = addFlag(c.flags, answer.FaultInjected)
-	c.observed.Record.Details = "fault_filter_abort"
-	return c.answer(req, reply), nil
+	return c.answer(req, reply, "fault_filter_abort"), nil
 }
 
-// answer makes a response of our own and gives it the headers of the route.
-func (c *call) answer(req *http.Request, reply answer.Reply) *http.Response {
+// answer makes a response of our own.
+func (c *call) answer(req *http.Request, reply answer.Reply, details string) *http.Response {
 	closeBody(req)
-	resp := reply.Response(req)
-	if c.observed.Record.Details == "" {
-		c.observed.Record.Details = "direct_response"
-	}
-	c.finishHeaders(req, resp, false)
-	return resp
+	c.observed.Record.Details = details
+	return reply.Response(req)
 }
 
 func (c *call) refuse(req *http.Request, e *answer.Error) (*http.Response, error) {
@@ -236,7 +241,9 @@ func (c *call) outside(req *http.Request) (*http.Response, error) {
 	rec.Cluster, c.attempt = passthrough, 1
 	rec.DestinationService = observe.NewService(hostOnly(c.view.Authority), passthrough, "")
 	out := c.outgoing(req)
-	c.observed.Outgoing(out.Header)
+	if trace.SpanContextFromContext(req.Context()).IsValid() {
+		c.observed.Outgoing(out.Header) // a trace goes on; without one the request stays as it is
+	}
 	base := c.via.base
 	if base == nil {
 		base = c.mesh.passthrough
@@ -299,6 +306,9 @@ func (c *call) end(req *http.Request, resp *http.Response, err error) (*http.Res
 			return nil, &callError{err, c}
 		}
 		resp = answer.ReplyOf(refusal).Response(req)
+		if c.dest >= 0 {
+			c.finishHeaders(resp) // the router's answers get the route's headers
+		}
 	}
 	c.code = resp.StatusCode
 	resp.Request = req

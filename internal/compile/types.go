@@ -108,17 +108,38 @@ type Mirror struct {
 }
 
 // Position is where the route stands: in the delegate if there is one, else in the root. It is looked up
-// in the document when asked for.
-func (r *Route) Position() finding.Position {
+// in the document when asked for; for many routes, see [Places].
+func (r *Route) Position() finding.Position { return (&Places{}).Of(r) }
+
+// Places looks up where routes stand, each list of routes once. It is not safe for concurrent use; the zero value is
+// ready.
+type Places struct {
+	lists map[*rule.Object][]finding.Position
+}
+
+// Of is where the route stands; zero for a default route.
+func (p *Places) Of(r *Route) finding.Position {
+	object, index := r.Object, r.Index
 	switch {
 	case r.Delegate != nil:
-		return r.Delegate.At(finding.Index("spec.http", r.DelegateIndex))
+		object, index = r.Delegate, r.DelegateIndex
 	case r.path != "":
 		return r.Object.At(r.path)
-	case r.Object != nil:
-		return r.Object.At(finding.Index("spec.http", r.Index))
+	case r.Object == nil:
+		return finding.Position{}
 	}
-	return finding.Position{}
+	list, ok := p.lists[object]
+	if !ok {
+		if p.lists == nil {
+			p.lists = map[*rule.Object][]finding.Position{}
+		}
+		list = object.List("spec.http")
+		p.lists[object] = list
+	}
+	if index < len(list) {
+		return list[index]
+	}
+	return object.Position
 }
 
 // Cluster is one destination: a host, a port and perhaps a subset.

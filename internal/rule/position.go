@@ -36,6 +36,25 @@ func (o *Object) At(path string) finding.Position {
 	return found
 }
 
+// List is where the values of a list stand, in order: of many of them, in one go. Nil where the document has no such list.
+func (o *Object) List(path string) []finding.Position {
+	at, end := int32(0), int32(len(o.places))
+	for path != "" {
+		var key string
+		key, path = cutStep(path)
+		i := o.find(at, end, key)
+		if i < 0 {
+			return nil
+		}
+		at, end = i+1, o.places[i].end
+	}
+	var list []finding.Position
+	for i := at; i < end; i = o.places[i].end {
+		list = append(list, finding.Position{File: o.Position.File, Line: int(o.places[i].line), Column: int(o.places[i].column)})
+	}
+	return list
+}
+
 // find looks for a key among the entries side by side from at to end, as written first; -1 if there is none.
 func (o *Object) find(at, end int32, key string) int32 {
 	if i := o.findHash(at, end, hashKey(key)); i >= 0 {
