@@ -85,8 +85,8 @@ func (c *call) story() *Call {
 			s.VirtualService = at.Object.Ref()
 		}
 	}
-	if c.cluster != nil {
-		s.Cluster = c.cluster.name
+	if name := c.observed.Record.Cluster; name != "" {
+		s.Cluster = name
 	}
 	if c.endpoint != nil {
 		s.Endpoint = c.endpoint.Address

@@ -25,8 +25,10 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	}
 	if c.cluster = c.action.clusters[c.dest]; c.cluster == nil {
 		var err error
-		c.cluster, err = c.snap.cluster(c.mesh, c.vhost.Routes[c.route.Index()].Clusters[c.dest], c.view.Port)
+		ref := c.vhost.Routes[c.route.Index()].Clusters[c.dest]
+		c.cluster, err = c.snap.cluster(c.mesh, ref, c.view.Port)
 		if err != nil {
+			c.observed.Record.Cluster = ref.At(c.view.Port).Name
 			closeBody(req)
 			return nil, err
 		}
