@@ -133,7 +133,7 @@ func (g *gateway) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.URL.Host = pr.In.Host
 	pr.Out.Host = pr.In.Host
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // the proxy drops what net/url cannot parse
-	pr.Out.Trailer = pr.In.Trailer // the same map: its values come with the body's end
+	pr.Out.Trailer = pr.In.Trailer           // the same map: its values come with the body's end
 	if prior, ok := pr.In.Header["X-Forwarded-For"]; ok {
 		pr.Out.Header["X-Forwarded-For"] = prior
 	}
