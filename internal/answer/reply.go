@@ -111,7 +111,8 @@ func (r Reply) head(grpc bool) (int, http.Header, string) {
 
 // Response makes the reply to a client's request. The request's body is not touched.
 func (r Reply) Response(req *http.Request) *http.Response {
-	status, h, body := r.head(IsGRPC(req.Header))
+	grpc := IsGRPC(req.Header)
+	status, h, body := r.head(grpc)
 	resp := &http.Response{
 		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -119,6 +120,9 @@ func (r Reply) Response(req *http.Request) *http.Response {
 	}
 	if body != "" && req.Method != http.MethodHead {
 		resp.Body = io.NopCloser(strings.NewReader(body))
+	}
+	if grpc { // which there is over HTTP/2 alone: clients refuse an answer that says otherwise
+		resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/2.0", 2, 0
 	}
 	return resp
 }
