@@ -110,8 +110,8 @@ func (m *Mesh) Update(rules *Rules) error {
 type Endpoint = registry.Endpoint
 
 // UpdateEndpoints puts other endpoints in place for a service, without compiling rules again: they go straight to
-// its clusters, subset by subset. It holds until the next [Mesh.Update]. A service that the rules do not have is an
-// error.
+// its clusters, subset by subset. It holds until the next [Mesh.Update]. A service or port that the rules do not have is
+// an error.
 func (m *Mesh) UpdateEndpoints(service ServiceRef, endpoints []Endpoint) error {
 	m.updates.Lock()
 	defer m.updates.Unlock()
@@ -119,14 +119,20 @@ func (m *Mesh) UpdateEndpoints(service ServiceRef, endpoints []Endpoint) error {
 		return ErrClosed
 	}
 	s := m.current.Load()
-	found := false
+	reg, found := s.registry, false
 	for _, svc := range s.registry.Services() {
-		found = found || svc.Hostname == service.Host && (service.Namespace == "" || service.Namespace == svc.Namespace)
+		if svc.Hostname == service.Host && (service.Namespace == "" || service.Namespace == svc.Namespace) {
+			found = true
+			reg = reg.WithEndpoints(svc.Hostname, svc.Namespace, service.Port, endpoints)
+		}
 	}
-	if !found {
+	switch {
+	case !found:
 		return fmt.Errorf("mesh: endpoints of %s: no Service or ServiceEntry has this host", service.Host)
+	case reg == s.registry:
+		return fmt.Errorf("mesh: endpoints of %s: the service has no port %d", service.Host, service.Port)
 	}
-	next := s.withRegistry(s.registry.WithEndpoints(service.Host, service.Namespace, service.Port, endpoints))
+	next := s.withRegistry(reg)
 	for name, c := range next.clusters {
 		if spec := next.out.Clusters[name]; spec.Service != nil && spec.Service.Hostname == service.Host {
 			c.update(m, spec, next.registry)
