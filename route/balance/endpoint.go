@@ -43,7 +43,10 @@ type state struct {
 }
 
 // The reasons why an endpoint is passed over.
-const ejected = 1 << iota
+const (
+	ejected = 1 << iota
+	failing
+)
 
 func (e *Endpoint) state() *state {
 	if e.shared != nil {
@@ -67,6 +70,13 @@ func (e *Endpoint) SetEjected(out bool) { e.flag(ejected, out) }
 
 // Ejected tells whether outlier detection has ejected the endpoint.
 func (e *Endpoint) Ejected() bool { return e.state().flags.Load()&ejected != 0 }
+
+// SetFailing marks the endpoint as one that fails its active health checks, or as one that passes them again. The
+// balancer that it belongs to knows it when SetFailing returns.
+func (e *Endpoint) SetFailing(fails bool) { e.flag(failing, fails) }
+
+// Failing tells whether the endpoint fails its active health checks.
+func (e *Endpoint) Failing() bool { return e.state().flags.Load()&failing != 0 }
 
 // Healthy tells whether nothing speaks against sending requests here.
 func (e *Endpoint) Healthy() bool { return e.state().flags.Load() == 0 }
