@@ -157,7 +157,7 @@ func (c *cluster) setNames(m *Mesh, eps []registry.Endpoint) {
 	if spec.Service == nil {
 		lookup = m.lookupUndeclared
 	}
-	r := &resolver{names: slices.Compact(names), lookup: lookup, life: m.life, group: &m.group}
+	r := &resolver{names: slices.Compact(names), lookup: lookup, life: m.life, spawn: m.start}
 	r.apply = func(addrs map[string][]string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -20,8 +20,8 @@ const (
 type resolver struct {
 	names  []string
 	lookup func(ctx context.Context, host string) ([]string, error)
-	life   context.Context // ends background lookups
-	group  *sync.WaitGroup // they are waited for
+	life   context.Context   // ends background lookups
+	spawn  func(func()) bool // starts them, unless the mesh has ended
 	apply  func(map[string][]string)
 
 	next    atomic.Int64 // unix nanoseconds; the next lookup is due then. 0: never looked up
@@ -56,15 +56,18 @@ func (r *resolver) start() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running == nil {
-		r.running = make(chan struct{})
-		r.group.Add(1)
-		go r.resolve(r.running)
+		done := make(chan struct{})
+		r.running = done
+		if !r.spawn(func() { r.resolve(done) }) {
+			r.running, r.err = nil, ErrClosed
+			close(done)
+			return done
+		}
 	}
 	return r.running
 }
 
 func (r *resolver) resolve(done chan struct{}) {
-	defer r.group.Done()
 	answers, err := r.lookupAll()
 	r.mu.Lock()
 	wait := dnsFresh

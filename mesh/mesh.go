@@ -41,6 +41,7 @@ type Mesh struct {
 	life  context.Context // done when the mesh is closed
 	end   context.CancelFunc
 	group sync.WaitGroup // goroutines of ours
+	spawn sync.RWMutex   // held for reading while one is started, for writing when the mesh ends
 	once  sync.Once
 }
 
@@ -149,7 +150,9 @@ func (m *Mesh) Close() error {
 		m.draining.Store(true)
 		m.updates.Lock()
 		defer m.updates.Unlock()
+		m.spawn.Lock()
 		m.end()
+		m.spawn.Unlock()
 		m.closeListeners()
 		if m.stopStats != nil {
 			m.stopStats()
@@ -162,6 +165,17 @@ func (m *Mesh) Close() error {
 		_ = m.observer.Close()
 	})
 	return nil
+}
+
+// start runs f on a goroutine that Close waits for; false if the mesh has ended. f ends soon after m.life does.
+func (m *Mesh) start(f func()) bool {
+	m.spawn.RLock()
+	defer m.spawn.RUnlock()
+	if m.life.Err() != nil {
+		return false
+	}
+	m.group.Go(f)
+	return true
 }
 
 // principal is the SPIFFE ID of a service account, as text; empty where there is none.
