@@ -58,7 +58,7 @@ type connections struct {
 // retire closes what is idle, now and whenever a request ends after it.
 func (c *connections) retire() {
 	c.retired.Store(true)
-	c.closeIdle()
+	closeSoon(c)
 }
 
 func (c *connections) init(m *Mesh, spec *compile.Cluster) {
@@ -240,8 +240,8 @@ func orDefault(d *durationpb.Duration, def time.Duration) time.Duration {
 	return d.AsDuration()
 }
 
-// closeIdle closes what is idle in all pools of the cluster.
-func (c *connections) closeIdle() {
+// CloseIdleConnections closes what is idle in all pools of the cluster.
+func (c *connections) CloseIdleConnections() {
 	for _, p := range []*atomic.Pointer[http.Transport]{&c.own, &c.http2, &c.appl} {
 		if t := p.Load(); t != nil {
 			t.CloseIdleConnections()
@@ -251,6 +251,15 @@ func (c *connections) closeIdle() {
 		closeIdle(rt.(http.RoundTripper))
 		return true
 	})
+}
+
+// settling is how long a connection of HTTP/2 may still seem to be in use after its last answer was read.
+const settling = 20 * time.Millisecond
+
+// closeSoon closes what is idle, and what is about to be.
+func closeSoon(c interface{ CloseIdleConnections() }) {
+	c.CloseIdleConnections()
+	time.AfterFunc(settling, c.CloseIdleConnections)
 }
 
 // closeIdle passes the wish on to a transport that knows it.

@@ -280,7 +280,7 @@ func (s *sending) done() {
 		s.endpoint.Done()
 	}
 	if cl := s.call.cluster; cl.conns.retired.Load() {
-		cl.conns.closeIdle()
+		closeSoon(&cl.conns)
 	}
 }
 

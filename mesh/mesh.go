@@ -160,7 +160,7 @@ func (m *Mesh) Close() error {
 		if s := m.current.Load(); s != nil {
 			s.eachCluster((*cluster).retire)
 		}
-		m.passthrough.CloseIdleConnections()
+		closeSoon(m.passthrough)
 		m.group.Wait()
 		_ = m.observer.Close()
 	})

@@ -321,7 +321,12 @@ func (c *call) end(req *http.Request, resp *http.Response, err error) (*http.Res
 func (c *call) tellFlags() { c.observed.Record.Flags = observe.ParseFlags(c.flags) }
 
 // CallEnded is called once, when the answer's body has ended or there is none.
-func (c *call) CallEnded(*observe.Call, error) { c.mesh.called.done() }
+func (c *call) CallEnded(*observe.Call, error) {
+	c.mesh.called.done()
+	if c.mesh.life.Err() != nil {
+		closeSoon(c.mesh.passthrough)
+	}
+}
 
 // describe tells telemetry what the rules made of the request.
 func (c *call) describe() {
@@ -345,7 +350,7 @@ func (t *transport) CloseIdleConnections() {
 		return
 	}
 	t.mesh.passthrough.CloseIdleConnections()
-	t.mesh.current.Load().eachCluster(func(c *cluster) { c.conns.closeIdle() })
+	t.mesh.current.Load().eachCluster(func(c *cluster) { c.conns.CloseIdleConnections() })
 }
 
 // checkBases refuses rules that ask for TLS over a base of the user's that cannot do it.

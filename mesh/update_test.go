@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,5 +256,51 @@ func TestUpdateAfterClose(t *testing.T) {
 	}
 	if err := m.UpdateEndpoints(mesh.ServiceRef{Host: "a"}, nil); !errors.Is(err, mesh.ErrClosed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The connections of a cluster that is gone are closed when its last request ends, whichever way it ends.
+func TestUpdateClosesConnections(t *testing.T) {
+	for _, protocol := range []string{"http", "grpc"} {
+		for _, early := range []bool{false, true} {
+			t.Run(fmt.Sprint(protocol, ", early ", early), func(t *testing.T) {
+				var conns atomic.Int64
+				next := make(chan struct{})
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					_ = http.NewResponseController(w).Flush()
+					<-next
+					_, _ = io.WriteString(w, "done")
+				}))
+				server.Config.Protocols = new(http.Protocols)
+				server.Config.Protocols.SetHTTP1(true)
+				server.Config.Protocols.SetUnencryptedHTTP2(true)
+				server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+					switch s {
+					case http.StateNew:
+						conns.Add(1)
+					case http.StateClosed, http.StateHijacked:
+						conns.Add(-1)
+					}
+				}
+				server.Start()
+				defer server.Close()
+				for range 10 {
+					m := open(t, entryPort("a.com", 80, protocol, server.Listener.Addr().String()), nil)
+					resp, err := m.Transport(nil).RoundTrip(newRequest(t, "GET", "http://a.com/", nil))
+					if err != nil {
+						t.Fatal(err)
+					}
+					update(t, m)
+					if early {
+						_ = resp.Body.Close()
+						next <- struct{}{}
+					} else {
+						next <- struct{}{}
+						drain(t, resp)
+					}
+					eventually(t, "all connections are closed", func() bool { return conns.Load() == 0 })
+				}
+			})
+		}
 	}
 }
