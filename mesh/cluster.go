@@ -157,7 +157,7 @@ func (c *cluster) setNames(m *Mesh, eps []registry.Endpoint) {
 	if spec.Service == nil {
 		lookup = m.lookupUndeclared
 	}
-	r := &resolver{names: slices.Compact(names), lookup: lookup, life: m.life, spawn: m.start}
+	r := &resolver{names: slices.Compact(names), first: first, lookup: lookup, life: m.life, spawn: m.start}
 	r.apply = func(addrs map[string][]string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -166,11 +166,7 @@ func (c *cluster) setNames(m *Mesh, eps []registry.Endpoint) {
 		}
 		var found []registry.Endpoint
 		for _, e := range eps {
-			list := addrs[e.Address]
-			if first && len(list) > 1 {
-				list = list[:1]
-			}
-			for _, a := range list {
+			for _, a := range addrs[e.Address] {
 				e.Address = a
 				found = append(found, e)
 			}

@@ -19,6 +19,7 @@ const (
 // what is known while one lookup at most runs in the background. It is safe for concurrent use.
 type resolver struct {
 	names  []string
+	first  bool // of each name only the address that DNS names first is used
 	lookup func(ctx context.Context, host string) ([]string, error)
 	life   context.Context   // ends background lookups
 	spawn  func(func()) bool // starts them, unless the mesh has ended
@@ -112,6 +113,10 @@ func (r *resolver) lookupAll() (map[string][]string, error) {
 		addrs, err := r.lookup(r.life, n)
 		if err != nil {
 			last = err
+			continue
+		}
+		if r.first {
+			answers[n] = addrs[:min(1, len(addrs))]
 			continue
 		}
 		slices.Sort(addrs) // resolvers rotate; endpoints should not
