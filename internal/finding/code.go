@@ -21,4 +21,5 @@ const (
 	CodeFailover     = "MESH0016" // locality failover without outlierDetection
 	CodeUndeclared   = "MESH0017" // a destination host that no object declares
 	CodeSuspicious   = "MESH0018" // valid, and hardly what was meant
+	CodeConflict     = "MESH0019" // a part of an object that an older object for the same thing takes the place of
 )

@@ -1,0 +1,163 @@
+package coverage
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// destinationRule accounts for https://istio.io/latest/docs/reference/config/networking/destination-rule/.
+func destinationRule() []Field {
+	return list(
+		[]Field{
+			{Path: "host", Status: Honoured, Note: "short names are completed with the rule's namespace; wildcards", Where: "internal/destination/destination.go"},
+			{Path: "trafficPolicy", Status: Honoured, Where: "internal/destination/policy.go"},
+			{Path: "subsets[]", Status: Honoured, Where: "internal/destination/policy.go"},
+			{Path: "subsets[].name", Status: Honoured, Where: "internal/destination/policy.go"},
+			{Path: "subsets[].labels[*]", Status: Honoured, Note: "an endpoint carries them all", Where: "internal/destination/policy.go"},
+			{Path: "subsets[].trafficPolicy", Status: Honoured, Note: "over the top level's, block by block", Where: "internal/destination/policy.go"},
+			{Path: "exportTo[]", Status: Honoured, Where: "internal/destination/destination.go"},
+			{Path: "workloadSelector", Status: Honoured, Note: "of clients in the rule's namespace", Where: "internal/destination/destination.go"},
+			{Path: "workloadSelector.matchLabels[*]", Status: Honoured, Where: "internal/destination/merge.go"},
+		},
+		under("trafficPolicy", trafficPolicy()),
+		under("subsets[].trafficPolicy", trafficPolicy()),
+	)
+}
+
+func trafficPolicy() []Field {
+	const tunnel, proxy, budget = "requests are not tunnelled", "no PROXY protocol header is sent", "there is no retry budget: maxRetries is the limit"
+	return list(
+		policyBlocks(),
+		[]Field{
+			{Path: "portLevelSettings[]", Status: Honoured, Note: "replace the whole policy for the port", Where: "internal/destination/policy.go"},
+			{Path: "portLevelSettings[].port", Status: Honoured, Where: "internal/destination/policy.go"},
+			{Path: "portLevelSettings[].port.number", Status: Honoured, Where: "internal/destination/policy.go"},
+		},
+		under("portLevelSettings[]", policyBlocks()),
+		all("", Warned, tunnel, "", "tunnel", "tunnel.protocol", "tunnel.targetHost", "tunnel.targetPort"),
+		all("", Warned, proxy, "", "proxyProtocol", "proxyProtocol.version"),
+		all("", Warned, budget, "", "retryBudget", "retryBudget.percent", "retryBudget.minRetryConcurrency", "retryBudget.budgetInterval"),
+	)
+}
+
+// policyBlocks are what a policy and one of its port-level settings have in common.
+func policyBlocks() []Field {
+	return list(under("loadBalancer", loadBalancer()), under("connectionPool", connectionPool()),
+		under("outlierDetection", outlierDetection()), under("tls", clientTLS()))
+}
+
+func loadBalancer() []Field {
+	const hash, place, zone, warm = "endpoints are picked by LEAST_REQUEST", "all localities are alike", "all zones are alike",
+		"new endpoints get their full share at once"
+	return list(
+		[]Field{
+			{Path: "", Status: Honoured, Where: "mesh/members.go"},
+			{Path: "simple", Status: Honoured, Note: "LEAST_REQUEST where absent", Where: "route/balance/algorithm.go"},
+		},
+		all("", Warned, hash, "", "consistentHash", "consistentHash.httpHeaderName", "consistentHash.httpCookie",
+			"consistentHash.httpCookie.name", "consistentHash.httpCookie.path", "consistentHash.httpCookie.ttl",
+			"consistentHash.httpCookie.attributes[]", "consistentHash.httpCookie.attributes[].name",
+			"consistentHash.httpCookie.attributes[].value", "consistentHash.useSourceIp", "consistentHash.httpQueryParameterName",
+			"consistentHash.ringHash", "consistentHash.ringHash.minimumRingSize", "consistentHash.maglev",
+			"consistentHash.maglev.tableSize", "consistentHash.minimumRingSize"),
+		[]Field{{Path: "localityLbSetting", Status: Warned, Note: place + "; enabled: false asks for just that", But: unlessDisabled(place)}},
+		all("localityLbSetting", Warned, place, "", "distribute[]", "distribute[].from", "distribute[].to[*]", "failover[]",
+			"failover[].from", "failover[].to", "failoverPriority[]"),
+		[]Field{{Path: "localityLbSetting.enabled", Status: Honoured, Note: "false is what happens; true is warned of", Where: "internal/coverage/destinationrule.go"}},
+		[]Field{{Path: "zoneAwareLbSetting", Status: Warned, Note: zone + "; enabled: false asks for just that", But: unlessDisabled(zone)}},
+		all("zoneAwareLbSetting", Warned, zone, "", "failover[]", "failover[].from", "failover[].to", "failoverPriority[]", "minClusterSize"),
+		[]Field{{Path: "zoneAwareLbSetting.enabled", Status: Honoured, Note: "false is what happens; true is warned of", Where: "internal/coverage/destinationrule.go"}},
+		all("", Warned, warm, "", "warmup", "warmup.duration", "warmup.minimumPercent", "warmup.aggression", "warmupDurationSecs"),
+	)
+}
+
+// unlessDisabled is the reason for settings that are not obeyed, but that they say enabled: false.
+func unlessDisabled(why string) func(protoreflect.Message, protoreflect.Value) string {
+	return func(_ protoreflect.Message, v protoreflect.Value) string {
+		m := v.Message()
+		enabled := m.Descriptor().Fields().ByName("enabled")
+		if !m.Has(enabled) {
+			return why
+		}
+		if b := m.Get(enabled).Message(); b.Get(b.Descriptor().Fields().ByNumber(1)).Bool() {
+			return why
+		}
+		return ""
+	}
+}
+
+func connectionPool() []Field {
+	return list(
+		all("", Honoured, "", "mesh/connections.go", "", "tcp", "http"),
+		[]Field{
+			{Path: "tcp.maxConnections", Status: Honoured, Note: "of HTTP/1; one more request waits", Where: "breaker/limits.go"},
+			{Path: "tcp.connectTimeout", Status: Honoured, Note: "10s where absent; of the mesh's own pools", Where: "mesh/connections.go"},
+		},
+		all("tcp.tcpKeepalive", Honoured, "of the mesh's own pools", "mesh/connections.go", "", "probes", "time", "interval"),
+		[]Field{
+			{Path: "tcp.maxConnectionDuration", Status: Warned, Note: "connections are closed when they are idle, however old"},
+			{Path: "tcp.idleTimeout", Status: Honoured, Note: "1h where absent", Where: "mesh/connections.go"},
+			{Path: "http.http1MaxPendingRequests", Status: Honoured, Note: "of HTTP/1 and HTTP/2", Where: "breaker/limits.go"},
+			{Path: "http.http2MaxRequests", Status: Honoured, Note: "of HTTP/1 and HTTP/2", Where: "breaker/limits.go"},
+			{Path: "http.maxRequestsPerConnection", Status: Honoured, Note: "1 (no keep-alive) and 0 (no limit); others are warned of",
+				Where: "mesh/connections.go", But: moreThanOne},
+			{Path: "http.maxRetries", Status: Honoured, Where: "breaker/limits.go"},
+			{Path: "http.idleTimeout", Status: Honoured, Note: "before tcp.idleTimeout", Where: "mesh/connections.go"},
+			{Path: "http.h2UpgradePolicy", Status: Honoured, Note: "without TLS; with it HTTP/2 is spoken where the server offers it", Where: "mesh/connections.go"},
+			{Path: "http.useClientProtocol", Status: Warned, Note: "the protocol is that of the service's port"},
+			{Path: "http.maxConcurrentStreams", Status: Warned, Note: "the server's limit alone counts"},
+			{Path: "http.http2KeepAlive", Status: Warned, Note: "no pings are sent"},
+			{Path: "http.http2KeepAlive.interval", Status: Warned, Note: "no pings are sent"},
+			{Path: "http.http2KeepAlive.timeout", Status: Warned, Note: "no pings are sent"},
+		},
+	)
+}
+
+func moreThanOne(_ protoreflect.Message, v protoreflect.Value) string {
+	if n := v.Int(); n > 1 {
+		return fmt.Sprintf("a connection takes more than %d requests; 1, without keep-alive, is obeyed", n)
+	}
+	return ""
+}
+
+func outlierDetection() []Field {
+	return list(
+		[]Field{
+			{Path: "", Status: Honoured, Note: "{} is 5 consecutive 5xx", Where: "breaker/outlier.go"},
+			{Path: "consecutiveErrors", Status: Warned, Note: "an old form: write consecutive5xxErrors. Read from YAML it is taken as that, as Istio 1.0 did"},
+			{Path: "consecutive5xxErrors", Status: Honoured, Note: "5 where absent, 0 is off", Where: "breaker/thresholds.go"},
+			{Path: "maxEjectionPercent", Status: Honoured, Note: "10 where absent; strict, as in Envoy today", Where: "breaker/thresholds.go"},
+			{Path: "minHealthPercent", Status: Honoured, Note: "0: never panic", Where: "mesh/members.go"},
+		},
+		all("", Honoured, "", "breaker/thresholds.go", "splitExternalLocalOriginErrors", "consecutiveLocalOriginFailures",
+			"consecutiveGatewayErrors", "interval", "baseEjectionTime", "outlierDetectionHttpErrorCodes[]"),
+	)
+}
+
+func clientTLS() []Field {
+	return []Field{
+		{Path: "", Status: Honoured, Note: "absent: plaintext, for there is no auto-mTLS", Where: "mesh/connections.go"},
+		{Path: "mode", Status: Honoured, Where: "identity/client.go"},
+		{Path: "clientCertificate", Status: Honoured, Note: "read again for each handshake", Where: "identity/client.go"},
+		{Path: "privateKey", Status: Honoured, Where: "identity/client.go"},
+		{Path: "caCertificates", Status: Honoured, Note: "the system's roots where absent", Where: "identity/client.go"},
+		{Path: "subjectAltNames[]", Status: Honoured, Where: "identity/client.go"},
+		{Path: "sni", Status: Honoured, Where: "identity/client.go"},
+		{Path: "insecureSkipVerify", Status: Honoured, Where: "identity/client.go"},
+		{Path: "credentialName", Status: Refused, Note: "a process cannot read secrets of Kubernetes; modes that do not use it are fine",
+			But: ofOwnCertificates("a process cannot read secrets of Kubernetes: mount it and name the files; until then every request is answered 503")},
+		{Path: "caCrl", Status: Refused, Note: "revocation lists are not supported; modes that do not use it are fine",
+			But: ofOwnCertificates("revocation lists are not supported: every request is answered 503")},
+	}
+}
+
+// ofOwnCertificates is the reason in the modes SIMPLE and MUTUAL, which use the field.
+func ofOwnCertificates(why string) func(protoreflect.Message, protoreflect.Value) string {
+	return func(in protoreflect.Message, _ protoreflect.Value) string {
+		if mode := in.Get(in.Descriptor().Fields().ByName("mode")).Enum(); mode == 1 || mode == 2 {
+			return why
+		}
+		return ""
+	}
+}
