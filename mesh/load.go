@@ -34,7 +34,7 @@ func Load(paths ...string) (*Rules, error) {
 		}
 		files = append(files, found...)
 	}
-	return load(files)
+	return load(paths, files)
 }
 
 // LoadFS is [Load] over a file system, such as one that was embedded. No paths means all of it.
@@ -50,7 +50,7 @@ func LoadFS(fsys fs.FS, paths ...string) (*Rules, error) {
 		}
 		files = append(files, found...)
 	}
-	return load(files)
+	return load(paths, files)
 }
 
 // file is one file to read, under the name that findings show.
@@ -126,7 +126,7 @@ func Check(paths ...string) ([]Finding, error) {
 		}
 		files = append(files, found...)
 	}
-	objects, findings, err := parse(files)
+	objects, findings, err := parse(paths, files)
 	if err != nil {
 		return nil, err
 	}
@@ -136,16 +136,16 @@ func Check(paths ...string) ([]Finding, error) {
 	return findings, nil
 }
 
-func load(files []file) (*Rules, error) {
-	objects, findings, err := parse(files)
+func load(paths []string, files []file) (*Rules, error) {
+	objects, findings, err := parse(paths, files)
 	if err != nil {
 		return nil, err
 	}
 	return build(objects, findings)
 }
 
-// parse reads and decodes the files.
-func parse(files []file) ([]*Object, []Finding, error) {
+// parse reads and decodes the files that the paths led to.
+func parse(paths []string, files []file) ([]*Object, []Finding, error) {
 	var objects []*Object
 	var findings []Finding
 	for _, f := range files {
@@ -162,19 +162,22 @@ func parse(files []file) ([]*Object, []Finding, error) {
 		objects, findings = append(objects, o...), append(findings, more...)
 	}
 	if len(objects) == 0 && !finding.HasErrors(findings) {
-		findings = append(findings, emptyFinding(files))
+		findings = append(findings, emptyFinding(paths, files))
 	}
 	return objects, findings, nil
 }
 
-func emptyFinding(files []file) Finding {
+func emptyFinding(paths []string, files []file) Finding {
 	f := Finding{Severity: finding.Error, Code: finding.CodeEmpty, Message: "no rule in any of the files"}
 	switch len(files) {
 	case 0:
+		f.File = strings.Join(paths, ", ")
 		f.Message = "no file that ends in .yaml, .yml or .json"
 	case 1:
 		f.File = files[0].name
 		f.Message = "no rule in the file"
+	default:
+		f.File = strings.Join(paths, ", ")
 	}
 	return f
 }

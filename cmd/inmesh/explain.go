@@ -38,12 +38,17 @@ func explain(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "inmesh:", err)
 		return exitUsage
 	}
+	caller, err := parseLabels(*labels)
+	if err != nil {
+		fmt.Fprintln(stderr, "inmesh:", err)
+		return exitUsage
+	}
 	rules, code := load(paths, stderr)
 	if rules == nil {
 		return code
 	}
 	m, err := mesh.New(rules, &mesh.Options{
-		Workload:     mesh.Workload{Name: "inmesh", Namespace: *namespace, Labels: parseLabels(*labels)},
+		Workload:     mesh.Workload{Name: "inmesh", Namespace: *namespace, Labels: caller},
 		RegistryOnly: *registryOnly,
 		Logger:       slog.New(slog.DiscardHandler),
 	})
@@ -89,7 +94,7 @@ func load(paths []string, stderr io.Writer) (*mesh.Rules, int) {
 
 // request builds the request to be explained. A URL without a scheme is http.
 func request(method, url string, headers []string) (*http.Request, error) {
-	if !strings.Contains(url, "://") {
+	if i := strings.IndexAny(url, "/?#"); i < 1 || !strings.HasPrefix(url[i-1:], "://") {
 		url = "http://" + url
 	}
 	req, err := http.NewRequest(strings.ToUpper(method), url, nil)
@@ -101,24 +106,31 @@ func request(method, url string, headers []string) (*http.Request, error) {
 	}
 	for _, h := range headers {
 		k, v, ok := strings.Cut(h, ":")
-		if !ok {
+		k, v = strings.TrimSpace(k), strings.TrimSpace(v)
+		switch {
+		case !ok || k == "":
 			return nil, fmt.Errorf("header %q: want 'name: value'", h)
-		}
-		if k, v = strings.TrimSpace(k), strings.TrimSpace(v); strings.EqualFold(k, "host") {
+		case strings.EqualFold(k, "host"):
 			req.Host = v
-		} else {
+		default:
 			req.Header.Add(k, v)
 		}
 	}
 	return req, nil
 }
 
-func parseLabels(s string) map[string]string {
+// parseLabels reads the flag -labels.
+func parseLabels(s string) (map[string]string, error) {
 	labels := map[string]string{}
-	for kv := range strings.SplitSeq(s, ",") {
-		if k, v, ok := strings.Cut(strings.TrimSpace(kv), "="); ok {
-			labels[k] = v
-		}
+	if s == "" {
+		return labels, nil
 	}
-	return labels
+	for kv := range strings.SplitSeq(s, ",") {
+		k, v, ok := strings.Cut(strings.TrimSpace(kv), "=")
+		if !ok || k == "" {
+			return nil, fmt.Errorf("label %q: want name=value", kv)
+		}
+		labels[k] = v
+	}
+	return labels, nil
 }

@@ -30,6 +30,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -88,7 +89,8 @@ func newFlags(name, synopsis string, stderr io.Writer) *flag.FlagSet {
 	return fs
 }
 
-// parse reads flags before, between and after the arguments. Help is asked for with -h; it is no fault.
+// parse reads flags before, between and after the arguments; after "--" there are arguments alone. Help is asked for
+// with -h; it is no fault.
 func parse(fs *flag.FlagSet, args []string) (rest []string, code int, ok bool) {
 	for {
 		if err := fs.Parse(args); err != nil {
@@ -97,8 +99,8 @@ func parse(fs *flag.FlagSet, args []string) (rest []string, code int, ok bool) {
 			}
 			return nil, exitUsage, false
 		}
-		if fs.NArg() == 0 {
-			return rest, exitOK, true
+		if read := len(args) - fs.NArg(); fs.NArg() == 0 || read > 0 && args[read-1] == "--" {
+			return append(rest, fs.Args()...), exitOK, true
 		}
 		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fs.Usage()
 		return exitUsage
 	}
+	if *watch && slices.Contains(paths, "-") {
+		fmt.Fprintln(stderr, "inmesh: standard input cannot be watched")
+		return exitUsage
+	}
 	rules, code := load(paths, stderr)
 	if rules == nil {
 		return code
@@ -58,13 +63,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "inmesh:", err)
 		return exitUsage
 	}
-	g := &server{mesh: m, stdout: stdout}
-	if err := g.listen("gateway "+name, *listen, m.Gateway(name)); err != nil {
+	g := &server{mesh: m, stdout: stdout, errs: make(chan error, 3)}
+	if err := g.listen("gateway "+name, *listen, m.Gateway(name), m.Listen); err != nil {
 		fmt.Fprintln(stderr, "inmesh:", err)
 		return exitUsage
 	}
 	if *debugAddr != "" {
-		if err := g.listen("debug pages", *debugAddr, debugMux(m, registry)); err != nil {
+		if err := g.listen("debug pages", *debugAddr, debugMux(m, registry), net.Listen); err != nil {
 			fmt.Fprintln(stderr, "inmesh:", err)
 			return exitUsage
 		}
@@ -87,32 +92,39 @@ func chooseGateway(m *mesh.Mesh, name string) (string, error) {
 	if name == "" {
 		return "", fmt.Errorf("choose one of the gateways with -gateway: %s", strings.Join(all, ", "))
 	}
+	var fit []string
 	for _, g := range all {
-		if g == name || strings.HasSuffix(g, "/"+name) {
+		if g == name {
 			return g, nil
 		}
+		if strings.HasSuffix(g, "/"+name) {
+			fit = append(fit, g)
+		}
 	}
-	return "", fmt.Errorf("no gateway %q among %s", name, strings.Join(all, ", "))
+	switch len(fit) {
+	case 0:
+		return "", fmt.Errorf("no gateway %q among %s", name, strings.Join(all, ", "))
+	case 1:
+		return fit[0], nil
+	}
+	return "", fmt.Errorf("several gateways are called %q: choose one of %s", name, strings.Join(fit, ", "))
 }
 
-// server serves several handlers until it is told to stop.
+// server serves the gateway, then the debug pages, until it is told to stop.
 type server struct {
 	mesh    *mesh.Mesh
 	stdout  io.Writer
 	servers []*http.Server
-	errs    chan error
+	errs    chan error // of each server and of the watch
 }
 
 // listen opens the address and begins to serve.
-func (g *server) listen(what, address string, h http.Handler) error {
-	if g.errs == nil {
-		g.errs = make(chan error, 3)
-	}
-	ln, err := net.Listen("tcp", address)
+func (g *server) listen(what, address string, h http.Handler, open func(network, address string) (net.Listener, error)) error {
+	ln, err := open("tcp", address)
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour, Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	g.servers = append(g.servers, s)
@@ -121,7 +133,7 @@ func (g *server) listen(what, address string, h http.Handler) error {
 	return nil
 }
 
-// serve waits for the end and drains.
+// serve waits for the end and drains: the debug pages stay, so that /readyz says what is going on.
 func (g *server) serve(ctx context.Context, stderr io.Writer) int {
 	code := exitOK
 	select {
@@ -134,12 +146,13 @@ func (g *server) serve(ctx context.Context, stderr io.Writer) int {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	var errs []error
-	for _, s := range g.servers {
-		errs = append(errs, s.Shutdown(drain))
+	gateway := make(chan error, 1)
+	go func() { gateway <- g.servers[0].Shutdown(drain) }()
+	err := errors.Join(g.mesh.Shutdown(drain), <-gateway)
+	for _, s := range g.servers[1:] {
+		err = errors.Join(err, s.Shutdown(drain))
 	}
-	errs = append(errs, g.mesh.Shutdown(drain))
-	if err := errors.Join(errs...); err != nil {
+	if err != nil {
 		fmt.Fprintln(stderr, "inmesh: not all requests ended in time:", err)
 		code = exitInvalid
 	}
