@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -65,6 +66,17 @@ func (t *tape) rewind() bool {
 	t.live = nil
 	t.wake.Broadcast()
 	return true
+}
+
+// beside is the body for a try that runs along with those before it. It is nil unless the whole body has come in
+// and was kept.
+func (t *tape) beside() io.ReadCloser {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != io.EOF || !t.record {
+		return nil
+	}
+	return io.NopCloser(bytes.NewReader(t.kept))
 }
 
 // repeatable tells whether the body can be given again as things stand.

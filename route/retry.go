@@ -32,6 +32,10 @@ type RetryPolicy struct {
 	// Rand draws a number in [0, 1) for the length of a pause; requests call it concurrently. Nil means
 	// math/rand/v2. A [Call] that has its own goes by that.
 	Rand func() float64
+	// Hedge has perTryTimeout give no try up: another one begins beside it, and the first answer counts that is
+	// not one to try again. It is Envoy's hedge_on_per_try_timeout; a rule of Istio's cannot say it, a caller's
+	// x-envoy-hedge-on-per-try-timeout can. Tries that hedge run on goroutines of their own.
+	Hedge bool
 
 	retries  int
 	perTry   time.Duration
@@ -135,6 +139,9 @@ func (p *RetryPolicy) String() string {
 	b.WriteString(strconv.Itoa(p.retries) + noun + p.names)
 	if p.perTry > 0 {
 		fmt.Fprintf(&b, ", %v per try", p.perTry)
+		if p.Hedge {
+			b.WriteString(", then another beside it")
+		}
 	}
 	if p.base != defaultBackoff {
 		fmt.Fprintf(&b, ", back-off from %v", p.base)

@@ -21,6 +21,14 @@ type Sender interface {
 	Send(r *http.Request, n int) (*http.Response, error)
 }
 
+// LateSender is a [Sender] that wants to know of tries that have passed their own limit and go on all the same,
+// because the call hedges.
+type LateSender interface {
+	Sender
+	// Late is told of the n-th try, on the goroutine of [Call.Do].
+	Late(n int)
+}
+
 // SenderFunc is a func that makes the tries.
 type SenderFunc func(r *http.Request, n int) (*http.Response, error)
 
@@ -30,6 +38,10 @@ func (f SenderFunc) Send(r *http.Request, n int) (*http.Response, error) { retur
 // Call takes one request through its tries under the route's timeout. Set the fields of the first group, call
 // [Call.Begin] where that saves a copy, then [Call.Do], once; a Call is not used again. The tries may outlive Do:
 // do not recycle it either.
+//
+// Tries follow one another on the goroutine of Do, unless the call hedges (see [RetryPolicy.Hedge]): then each
+// runs on a goroutine of its own, Sender and release are called by several at once, and those that have lost end
+// soon after Do has returned, with their contexts.
 //
 // The route's timeout starts when the whole request has come in from the caller. In a process that is at once for
 // a request without a body or with a GetBody; a body that is read as it comes counts from its end, or from the
@@ -49,8 +61,9 @@ type Call struct {
 	// that every retry has leave.
 	Permit func() (release func(), ok bool)
 
-	// Attempts is how many tries were made, when Do has returned.
-	Attempts int
+	// Attempts is how many tries were made, when Do has returned. Answered is the number of the one that the
+	// response is of: the last, unless tries ran side by side; 0 if there is none.
+	Attempts, Answered int
 	// Flags are Envoy's response flags that the call came to when Do has returned, joined with commas: those of
 	// the error; "URX" or "UO" beside a response that would have been tried again; "DC" where the caller has
 	// gone; empty for none.
@@ -66,7 +79,7 @@ type Call struct {
 	started time.Time
 	body    *tape // the request's body if it can be read only once and that matters
 	current atomic.Pointer[try]
-	release func() // gives the permit of the retry that is going on back
+	release func() // gives the permit of the retry that is going on, or about to, back
 }
 
 // expiry is the cause that a call's context ends with at the route's timeout. Each call has its own, so that the
@@ -126,15 +139,23 @@ func (c *Call) Do(r *http.Request, s Sender) (*http.Response, error) {
 		}
 	}
 	retries, on := c.plan(r)
-	if on != nil || c.total > 0 || c.perTry > 0 {
+	switch {
+	case on != nil && retries > 0 && c.hedge && c.perTry > 0:
+		return c.race(r, s, retries, on)
+	case on != nil || c.total > 0 || c.perTry > 0:
+		c.hedge = false
 		return c.loop(r, s, retries, on)
 	}
 	c.Attempts = 1
 	r.Header[headerAttempt] = attemptValue(1)
+	if deadline, ok := c.parent.Deadline(); ok {
+		c.announce(r.Header, 0, deadline)
+	}
 	resp, err := s.Send(r, 1)
 	if err != nil {
 		return nil, c.fail(err, true)
 	}
+	c.Answered = 1
 	return resp, nil
 }
 
@@ -193,6 +214,10 @@ func (c *Call) end() {
 func (c *Call) timedOut() bool {
 	return c.total > 0 && c.ctx.Err() != nil && context.Cause(c.ctx) == error(&c.expired)
 }
+
+// Limit is the timeout of the whole call as Begin made it out of the rule, the gRPC client's and the caller's
+// headers; 0 is none.
+func (c *Call) Limit() time.Duration { return c.total }
 
 // timeoutError is the answer to a timeout: 504, or the 204 that the caller asked for in its place.
 func (c *Call) timeoutError(details string) *answer.Error {

@@ -19,13 +19,14 @@ const (
 type limits struct {
 	total, perTry time.Duration
 	grpc          bool
+	hedge         bool // perTry ends no try, but has another one begin
 }
 
 // limitsOf puts together what the rule, the gRPC client and the caller's headers say. A gRPC client's own
 // timeout counts up to the rule's; the caller's headers replace both. A limit per try that is not below that of
 // the whole is dropped.
 func limitsOf(route time.Duration, p *RetryPolicy, o Overrides, h http.Header) limits {
-	l := limits{total: max(route, 0), perTry: p.PerTryTimeout()}
+	l := limits{total: max(route, 0), perTry: p.PerTryTimeout(), hedge: p != nil && p.Hedge}
 	if len(h["Content-Type"]) > 0 && answer.IsGRPC(h) {
 		l.grpc = true
 		if v := h[headerGRPCTime]; len(v) > 0 {
@@ -41,6 +42,9 @@ func limitsOf(route time.Duration, p *RetryPolicy, o Overrides, h http.Header) l
 		if x.hasPerTry {
 			l.perTry = x.perTry
 		}
+		if x.hedge != nil {
+			l.hedge = *x.hedge
+		}
 	}
 	if l.total > 0 && l.perTry >= l.total {
 		l.perTry = 0
@@ -48,20 +52,25 @@ func limitsOf(route time.Duration, p *RetryPolicy, o Overrides, h http.Header) l
 	return l
 }
 
-// announce tells the upstream how long we shall wait for this try: elapsed is what the call has used up.
-func (l limits) announce(h http.Header, elapsed time.Duration) {
-	left := l.perTry
-	if left == 0 {
-		left = l.total
-	}
-	if left <= 0 {
-		return
+// announce tells the upstream how long we shall wait for this try: what is left of the route's timeout, of the
+// try's own and of the caller's deadline, whichever ends first. elapsed is what the call has used up. A try that
+// hedges is not given up at its own limit. Where nothing limits the try, nothing is said.
+func (l limits) announce(h http.Header, elapsed time.Duration, deadline time.Time) {
+	left := time.Duration(forever)
+	if l.perTry > 0 && !l.hedge {
+		left = l.perTry
 	}
 	if l.total > 0 {
-		left = max(min(left, l.total-elapsed), time.Millisecond)
+		left = min(left, l.total-elapsed)
 	}
-	ms := strconv.FormatInt(left.Milliseconds(), 10)
-	h[headerExpected] = []string{ms}
+	if !deadline.IsZero() {
+		left = min(left, time.Until(deadline))
+	}
+	if left == forever {
+		return
+	}
+	left = max(left, time.Millisecond)
+	h[headerExpected] = []string{strconv.FormatInt(left.Milliseconds(), 10)}
 	if l.grpc {
 		h[headerGRPCTime] = []string{formatGRPCTimeout(left)}
 	}

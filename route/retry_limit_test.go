@@ -1,8 +1,12 @@
 package route
 
 import (
+	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,7 +90,7 @@ func TestLimits(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			sent := http.Header{}
-			got.announce(sent, 300*time.Millisecond)
+			got.announce(sent, 300*time.Millisecond, time.Time{})
 			if diff := cmp.Diff(sent, tt.sent); diff != "" {
 				t.Errorf("headers (-got +want):\n%s", diff)
 			}
@@ -141,6 +145,77 @@ func FuzzGRPCTimeout(f *testing.F) {
 		}
 		if again := parseGRPCTimeout(out); again > d || again < d/2 {
 			t.Errorf("%q read as %v, written and read again as %v", s, d, again)
+		}
+	})
+}
+
+// TestAnnounceDeadline tells the upstream of the caller's own deadline where that ends before the limits, or where
+// there are none.
+func TestAnnounceDeadline(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct {
+		name            string
+		timeout, perTry time.Duration
+		patience        time.Duration
+		head            http.Header
+		want            []string // of each try; "" is none
+		grpc            string
+	}{
+		{"nothing limits it", 0, 0, 0, nil, []string{""}, ""},
+		{"the caller alone", 0, 0, 700 * ms, nil, []string{"700", "690"}, ""},
+		{"the caller first", time.Second, 0, 700 * ms, nil, []string{"700", "690"}, ""},
+		{"the route first", 500 * ms, 0, 700 * ms, nil, []string{"500", "490"}, ""},
+		{"the try first", 500 * ms, 100 * ms, 700 * ms, nil, []string{"100", "100"}, ""},
+		{"gRPC", 0, 0, 700 * ms, http.Header{"Content-Type": {"application/grpc"}}, []string{"700", "690"}, "690m"},
+		{"less than a millisecond", 0, 0, 300 * time.Microsecond, http.Header{"X-Envoy-Max-Retries": {"0"}}, []string{"1"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				if tt.patience > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, tt.patience)
+					defer cancel()
+				}
+				r := get(ctx)
+				maps.Copy(r.Header, tt.head)
+				spec := &networking.HTTPRetry{Attempts: 1, RetryOn: "5xx"}
+				if tt.perTry > 0 {
+					spec.PerTryTimeout = durationpb.New(tt.perTry)
+				}
+				c := &Call{Retry: mustRetry(t, spec), Timeout: tt.timeout, Overrides: TakeOverrides(r.Header), Rand: func() float64 { return 0 }}
+				var got []string
+				grpc := ""
+				resp, err := c.Do(r, SenderFunc(func(r *http.Request, n int) (*http.Response, error) {
+					got, grpc = append(got, r.Header.Get(headerExpected)), r.Header.Get(headerGRPCTime)
+					if n < len(tt.want) {
+						time.Sleep(10 * ms)
+						return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody}, nil
+					}
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, nil
+				}))
+				if err != nil || resp.StatusCode != 200 {
+					t.Fatal(resp, err)
+				}
+				if !slices.Equal(got, tt.want) || grpc != tt.grpc {
+					t.Errorf("got %q and %q, want %q and %q", got, grpc, tt.want, tt.grpc)
+				}
+			})
+		})
+	}
+}
+
+// TestAnnounceAlone has a call that needs no loop tell of the caller's deadline as well.
+func TestAnnounceAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		r := get(ctx)
+		if _, err := (&Call{}).Do(r, SenderFunc(func(r *http.Request, _ int) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, nil
+		})); err != nil || r.Header.Get(headerExpected) != "2000" {
+			t.Errorf("got %q, %v; want 2000", r.Header.Get(headerExpected), err)
 		}
 	})
 }

@@ -32,7 +32,7 @@ func (c *Call) loop(r *http.Request, s Sender, retries int, on *retryOn) (*http.
 		}
 		resp, err := s.Send(req, c.Attempts)
 		c.giveBack()
-		o := c.judge(resp, err, t, on)
+		o := c.judge(resp, err, t, t.settle(), on)
 		if o.again && !t.informed() && c.repeatable(r) {
 			if o.flag = c.leave(retries); o.flag == "" && c.rewind() {
 				discard(o.resp)
@@ -72,25 +72,26 @@ func (c *Call) arrived() {
 }
 
 // prepare makes the request of the next try. The first is r itself; each further one has a header, URL and body of
-// its own, for the transport may still be busy with the last. An error is that of the caller's body.
+// its own, for the transport may still be busy with the last; so has the first where others may run beside it. An
+// error is that of the caller's body.
 func (c *Call) prepare(r *http.Request, on *retryOn) (*http.Request, *try, error) {
 	ctx := c.ctx
 	var t *try
-	w := watch{limit: c.perTry}
+	w := watch{limit: c.perTry, hedge: c.hedge}
 	if on != nil {
 		w.sent, w.hints = on.conditions&onResetBeforeRequest != 0, hears(ctx)
 	}
-	if w != (watch{}) {
+	if w.limit > 0 || w.sent || w.hints {
 		t, ctx = newTry(ctx, w, c.body)
 		c.current.Store(t)
 	}
 	n := c.Attempts
 	if t != nil || n > 1 {
 		again := r.WithContext(ctx)
-		if n > 1 {
+		if n > 1 || c.hedge {
 			u := *r.URL
 			again.URL, again.Header = &u, r.Header.Clone()
-			if c.body == nil && r.GetBody != nil {
+			if n > 1 && c.body == nil && r.GetBody != nil {
 				body, err := r.GetBody()
 				if err != nil {
 					return nil, t, err
@@ -101,26 +102,32 @@ func (c *Call) prepare(r *http.Request, on *retryOn) (*http.Request, *try, error
 		r = again
 	}
 	if c.body != nil {
-		body := c.body.next()
+		var body io.ReadCloser
+		if n > 1 && c.hedge {
+			body = c.body.beside()
+		}
+		if body == nil {
+			body = c.body.next()
+		}
 		if body == nil {
 			return nil, t, errTryOver
 		}
 		r.Body = body
 	}
 	r.Header[headerAttempt] = attemptValue(n)
-	if c.total > 0 || c.perTry > 0 {
+	if deadline, ok := c.parent.Deadline(); ok || c.total > 0 || c.perTry > 0 {
 		var elapsed time.Duration
 		if n > 1 && c.total > 0 {
 			elapsed = time.Since(c.started)
 		}
-		c.announce(r.Header, elapsed)
+		c.announce(r.Header, elapsed, deadline)
 	}
 	return r, t, nil
 }
 
-// judge says how the try ended, and whether the policy would try again.
-func (c *Call) judge(resp *http.Response, err error, t *try, on *retryOn) outcome {
-	late := t.settle()
+// judge says how the try ended, and whether the policy would try again. late is true for a try that was given up at
+// its own limit.
+func (c *Call) judge(resp *http.Response, err error, t *try, late bool, on *retryOn) outcome {
 	switch {
 	case c.timedOut():
 		discard(resp)
@@ -213,6 +220,9 @@ func (c *Call) pause(d time.Duration) outcome {
 func (c *Call) conclude(o outcome, t *try) (*http.Response, error) {
 	if o.resp != nil {
 		c.Flags = o.flag
+		if c.Answered == 0 {
+			c.Answered = c.Attempts
+		}
 		c.deliver(o.resp, t)
 		return o.resp, nil
 	}

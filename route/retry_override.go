@@ -22,14 +22,15 @@ type overrides struct {
 	hasTimeout bool
 	perTry     time.Duration
 	hasPerTry  bool
-	noContent  bool // x-envoy-upstream-rq-timeout-alt-response: a timeout is answered 204
+	noContent  bool  // x-envoy-upstream-rq-timeout-alt-response: a timeout is answered 204
+	hedge      *bool // x-envoy-hedge-on-per-try-timeout
 }
 
 // TakeOverrides reads the caller's headers and removes them from h: x-envoy-max-retries, -retry-on,
 // -retry-grpc-on, -retriable-status-codes, -retriable-header-names, -upstream-rq-timeout-ms,
-// -upstream-rq-per-try-timeout-ms, -upstream-rq-timeout-alt-response and -hedge-on-per-try-timeout (removed
-// only: we do not hedge). What does not parse is removed and changes nothing. Headers without any of these,
-// nearly all, cost one look at each name. Gateways do not call it for callers from outside: they strip the headers.
+// -upstream-rq-per-try-timeout-ms, -upstream-rq-timeout-alt-response and -hedge-on-per-try-timeout. What does not
+// parse is removed and changes nothing. Headers without any of these, nearly all, cost one look at each name. A
+// gateway has nothing to take for callers from outside: it strips the headers before.
 func TakeOverrides(h http.Header) Overrides {
 	var x *overrides
 	for name, values := range h {
@@ -88,6 +89,9 @@ func (x *overrides) take(name, value string) bool {
 	case "Upstream-Rq-Timeout-Alt-Response":
 		x.noContent = true
 	case "Hedge-On-Per-Try-Timeout":
+		if on := value == "true"; on || value == "false" {
+			x.hedge = &on
+		}
 	default:
 		return false
 	}
@@ -95,7 +99,7 @@ func (x *overrides) take(name, value string) bool {
 }
 
 func (x *overrides) any() bool {
-	return x.conditions != 0 || x.codes != nil || x.headers != nil || x.maxRetries >= 0 || x.hasTimeout || x.hasPerTry || x.noContent
+	return x.conditions != 0 || x.codes != nil || x.headers != nil || x.maxRetries >= 0 || x.hasTimeout || x.hasPerTry || x.noContent || x.hedge != nil
 }
 
 // number reads a count or a number of milliseconds; more than a year of them is no number that anyone means.

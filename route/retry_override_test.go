@@ -30,7 +30,7 @@ func TestTakeOverrides(t *testing.T) {
 			},
 			&overrides{
 				retryOn:    retryOn{on5xx | onHeaders | onCancelled, []int{429, 404}, []string{"X-Again", "X-More"}},
-				maxRetries: 5, timeout: 1500 * time.Millisecond, hasTimeout: true, perTry: 200 * time.Millisecond, hasPerTry: true, noContent: true,
+				maxRetries: 5, timeout: 1500 * time.Millisecond, hasTimeout: true, perTry: 200 * time.Millisecond, hasPerTry: true, noContent: true, hedge: new(true),
 			},
 			http.Header{"X-User": {"a"}},
 		},

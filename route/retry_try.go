@@ -14,6 +14,7 @@ import (
 type try struct {
 	cancel context.CancelCauseFunc // nil without a limit
 	clock  clock
+	late   chan struct{} // closed at the limit, where that does not end the try; nil otherwise
 
 	seen atomic.Bool // the transport tells what it sends
 	sent atomic.Bool // the request's headers were written
@@ -36,6 +37,7 @@ type watch struct {
 	limit time.Duration // the try's own; 0 is none
 	sent  bool          // whether the request's headers were sent matters
 	hints bool          // the caller is told of informational responses
+	hedge bool          // the limit does not end the try
 }
 
 // newTry starts a try under the context. As with Envoy its time begins when it has a connection and the request,
@@ -57,6 +59,9 @@ func newTry(ctx context.Context, w watch, body *tape) (*try, context.Context) {
 	}
 	if w.limit > 0 {
 		ctx, t.cancel = context.WithCancelCause(ctx)
+		if w.hedge {
+			t.late = make(chan struct{})
+		}
 		t.clock.limit, t.clock.body, t.clock.owner = w.limit, body, t
 		trace.GetConn = func(string) {
 			t.seen.Store(w.sent)
@@ -68,8 +73,14 @@ func newTry(ctx context.Context, w watch, body *tape) (*try, context.Context) {
 	return t, httptrace.WithClientTrace(ctx, trace)
 }
 
-// giveUp ends the try at its limit.
-func (t *try) giveUp() { t.cancel(t) }
+// giveUp ends the try at its limit, or has the call know of it.
+func (t *try) giveUp() {
+	if t.late != nil {
+		close(t.late)
+		return
+	}
+	t.cancel(t)
+}
 
 // settle stops the time, for the try has brought headers or an error; it tells whether it was too late.
 func (t *try) settle() (late bool) { return t != nil && t.cancel != nil && t.clock.stop() }
