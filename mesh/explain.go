@@ -1,10 +1,10 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -149,16 +149,20 @@ func (c *call) explainForward(e *Explanation, hit *route.Route, at *compile.Rout
 	for _, m := range at.Mirrors {
 		e.Mirrors = append(e.Mirrors, ExplainedMirror{Cluster: m.At(c.view.Port).Name, Percentage: m.Percent})
 	}
-	e.RequestHeaders, e.ResponseHeaders = ops(hit, 0)
 	dests := hit.Spec().GetRoute()
+	level := 0 // one destination's operations are the route's
+	if len(dests) > 1 {
+		level = -1
+	}
+	e.RequestHeaders, e.ResponseHeaders = ops(hit, level)
 	for i, ref := range at.Clusters {
 		spec := ref.At(c.view.Port)
 		d := ExplainedDestination{Cluster: spec.Name, Missing: spec.Missing}
 		if len(at.Clusters) > 1 {
 			d.Weight = int(dests[i].GetWeight())
-			req, resp := ops(hit, i)
-			if i > 0 && !(reflect.DeepEqual(req, e.RequestHeaders) && reflect.DeepEqual(resp, e.ResponseHeaders)) {
-				d.RequestHeaders, d.ResponseHeaders = req, resp
+			d.RequestHeaders, d.ResponseHeaders = some(hit.DestinationOps(i))
+			if a := hit.Authority(i); a != hit.Authority(0) {
+				d.Authority = cmp.Or(a, c.view.Authority)
 			}
 		}
 		if spec.Missing == "" {
@@ -187,15 +191,36 @@ func (c *call) explainEndpoints(ref compile.ClusterRef) (in, out []string) {
 	return in, out
 }
 
-func ops(r *route.Route, dest int) (request, response *route.Ops) {
-	req, resp := r.HeaderOps(dest)
+func ops(r *route.Route, dest int) (request, response *route.Ops) { return some(r.HeaderOps(dest)) }
+
+// some leaves out what is empty.
+func some(req, resp route.Ops) (request, response *route.Ops) {
 	if anyOp(req) {
-		request = &req
+		request = lower(req)
 	}
 	if anyOp(resp) {
-		response = &resp
+		response = lower(resp)
 	}
 	return request, response
+}
+
+// lower writes the names of headers as rules and Envoy do.
+func lower(o route.Ops) *route.Ops {
+	names := func(from map[string]string) map[string]string {
+		var to map[string]string
+		for k, v := range from {
+			if to == nil {
+				to = make(map[string]string, len(from))
+			}
+			to[strings.ToLower(k)] = v
+		}
+		return to
+	}
+	l := route.Ops{Set: names(o.Set), Add: names(o.Add)}
+	for _, k := range o.Remove {
+		l.Remove = append(l.Remove, strings.ToLower(k))
+	}
+	return &l
 }
 
 func explainFault(f *networking.HTTPFaultInjection) *ExplainedFault {

@@ -37,7 +37,8 @@ type Explanation struct {
 	Code     int    `json:"code,omitempty"`
 	Location string `json:"location,omitempty"`
 	Body     string `json:"body,omitempty"`
-	// RequestHeaders and ResponseHeaders are changed so. Where destinations differ, theirs are with them.
+	// RequestHeaders and ResponseHeaders are changed so. Where there are several destinations, each may have its own
+	// changes too: they come first.
 	RequestHeaders  *route.Ops         `json:"requestHeaders,omitempty"`
 	ResponseHeaders *route.Ops         `json:"responseHeaders,omitempty"`
 	Fault           *ExplainedFault    `json:"fault,omitempty"`
@@ -64,7 +65,9 @@ type ExplainedDestination struct {
 	Endpoints []string `json:"endpoints,omitempty"`
 	Ejected   []string `json:"ejected,omitempty"`
 	// Missing says why there is no such cluster: 503 NC.
-	Missing         string     `json:"missing,omitempty"`
+	Missing string `json:"missing,omitempty"`
+	// Authority is set where it differs from that of the first destination.
+	Authority       string     `json:"authority,omitempty"`
 	RequestHeaders  *route.Ops `json:"requestHeaders,omitempty"`
 	ResponseHeaders *route.Ops `json:"responseHeaders,omitempty"`
 }
@@ -202,6 +205,9 @@ func (e *Explanation) String() string {
 			}
 		}
 		line("destination", "%s", text)
+		if d.Authority != "" {
+			line("  sent to", "%s", d.Authority)
+		}
 		ops("  request header", d.RequestHeaders)
 		ops("  response header", d.ResponseHeaders)
 	}

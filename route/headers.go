@@ -139,6 +139,9 @@ func mergeOps(levels ...*headerOps) Ops {
 		}
 		for _, v := range o.add {
 			if v.value.src != "" {
+				if have := out.Add[v.name]; have != "" {
+					v.value.src = have + "," + v.value.src
+				}
 				put(&out.Add, v)
 			}
 		}

@@ -133,6 +133,15 @@ func (r *Route) ResponseHeaders(dest int, h http.Header, env *HeaderEnv) {
 	r.responds.apply(h, env, true)
 }
 
+// DestinationOps is what a destination alone does to headers, before the route does its part. Where there is one
+// destination, its operations are the route's.
+func (r *Route) DestinationOps(dest int) (request, response Ops) {
+	if dest < 0 || dest >= len(r.dests) {
+		return Ops{}, Ops{}
+	}
+	return mergeOps(r.dests[dest].request), mergeOps(r.dests[dest].response)
+}
+
 // HeaderOps is what RequestHeaders and ResponseHeaders come to for a destination, or for -1.
 func (r *Route) HeaderOps(dest int) (request, response Ops) {
 	var at struct{ request, response *headerOps }
