@@ -21,6 +21,7 @@ import (
 // As long as no limit is near, Acquire and Release are a few atomic operations.
 type Pool struct {
 	limits   atomic.Pointer[Limits]
+	budget   atomic.Pointer[budget] // nil: maxRetries alone counts
 	retries  atomic.Int64
 	overflow atomic.Uint64
 
@@ -109,6 +110,7 @@ const (
 // those who wait are served in order. The error is the context's cause, or [ErrOverflow].
 func (p *Pool) Acquire(ctx context.Context, l *Lane, proto Protocol) (Permit, error) {
 	limits := p.limits.Load()
+	p.began()
 	if proto == HTTP2 || limits.MaxConnections >= unlimited {
 		if !p.enter(limits) {
 			return Permit{}, p.refuse()
@@ -125,9 +127,10 @@ func (p *Pool) Acquire(ctx context.Context, l *Lane, proto Protocol) (Permit, er
 	return p.wait(ctx, l)
 }
 
-// AcquireRetry asks for leave to have one more retry in flight. Each leave is given back with ReleaseRetry.
+// AcquireRetry asks for leave to have one more retry in flight, within maxRetries or the retry budget. Each leave is
+// given back with ReleaseRetry.
 func (p *Pool) AcquireRetry() bool {
-	if !raise(&p.retries, p.limits.Load().MaxRetries) {
+	if !raise(&p.retries, p.maxRetries()) {
 		p.overflow.Add(1)
 		return false
 	}
