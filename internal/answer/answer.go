@@ -43,6 +43,8 @@ type Error struct {
 	Body string
 	// Header holds further response headers, such as x-envoy-overloaded; nil for none.
 	Header map[string]string
+	// GRPC is the gRPC status for gRPC requests; 0 means that it follows from Status.
+	GRPC int
 	// Cause is what went wrong beneath, if anything did.
 	Cause error
 }

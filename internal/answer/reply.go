@@ -72,6 +72,9 @@ type Reply struct {
 // ReplyOf is the reply that a sidecar would have sent for the refusal.
 func ReplyOf(e *Error) Reply {
 	r := Reply{Status: e.Status, Body: e.Body, GRPC: -1}
+	if e.GRPC != 0 {
+		r.GRPC = e.GRPC
+	}
 	for k, v := range e.Header {
 		if r.Header == nil {
 			r.Header = make(http.Header)
