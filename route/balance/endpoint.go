@@ -3,6 +3,7 @@ package balance
 import (
 	"math"
 	"sync/atomic"
+	"time"
 )
 
 // Endpoint is one place where a service runs. The exported fields are set before the endpoint is handed to
@@ -38,7 +39,9 @@ type state struct {
 	_      [64]byte
 	active atomic.Int64
 	flags  atomic.Uint32
+	rank   atomic.Int32
 	owner  atomic.Pointer[Balancer]
+	born   atomic.Pointer[time.Time] // when it began to warm up; nil: not yet
 	_      [64]byte
 }
 
@@ -81,6 +84,10 @@ func (e *Endpoint) Failing() bool { return e.state().flags.Load()&failing != 0 }
 // Healthy tells whether nothing speaks against sending requests here.
 func (e *Endpoint) Healthy() bool { return e.state().flags.Load() == 0 }
 
+// Priority is the endpoint's place among the localities, 0 being the first choice, and -1 where the settings send the
+// client's requests to other localities alone. It is known after [Balancer.Update].
+func (e *Endpoint) Priority() int { return int(e.state().rank.Load()) }
+
 func (e *Endpoint) flag(bit uint32, on bool) {
 	st := e.state()
 	var old uint32
@@ -91,6 +98,9 @@ func (e *Endpoint) flag(bit uint32, on bool) {
 	}
 	if was := old&bit != 0; was == on {
 		return
+	}
+	if bit == failing {
+		st.born.Store(nil) // it warms up once more
 	}
 	if b := st.owner.Load(); b != nil {
 		b.refresh()

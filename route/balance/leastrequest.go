@@ -26,7 +26,7 @@ func load(eps []*Endpoint) []loaded {
 }
 
 // draw makes both choices of one random number: the second of what the first left over.
-func (l *leastRequest) draw() *Endpoint {
+func (l *leastRequest) draw(uint64, int) *Endpoint {
 	n := len(l.eps)
 	i, left := index(l.rnd(), n)
 	j, _ := share(left, n-1)
@@ -38,4 +38,10 @@ func (l *leastRequest) draw() *Endpoint {
 		return b.e
 	}
 	return a.e
+}
+
+func (l *leastRequest) shares(part float64, add func(*Endpoint, float64)) {
+	for i := range l.eps {
+		add(l.eps[i].e, part/float64(len(l.eps)))
+	}
 }

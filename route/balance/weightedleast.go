@@ -13,11 +13,19 @@ type weightedLeastRequest struct {
 	rnd   func() float64
 }
 
-func newWeightedLeastRequest(eps []*Endpoint, rnd func() float64) *weightedLeastRequest {
-	return &weightedLeastRequest{load(eps), layOut(eps), rnd}
+func newWeightedLeastRequest(eps []*Endpoint, weights []uint64, rnd func() float64) *weightedLeastRequest {
+	return &weightedLeastRequest{load(eps), newWheel(weights), rnd}
 }
 
-func (l *weightedLeastRequest) draw() *Endpoint {
+func (l *weightedLeastRequest) shares(part float64, add func(*Endpoint, float64)) {
+	var before uint64
+	for i, end := range l.wheel.ends {
+		add(l.eps[i].e, part*float64(end-before)/float64(l.wheel.len()))
+		before = end
+	}
+}
+
+func (l *weightedLeastRequest) draw(uint64, int) *Endpoint {
 	if len(l.eps) <= few {
 		return l.ofAll()
 	}

@@ -25,11 +25,11 @@ func TestWheelFindsAsALinearSearchDoes(t *testing.T) {
 	weight := rapid.OneOf(rapid.IntRange(1, 3), rapid.IntRange(1, 1000), rapid.IntRange(1, math.MaxUint32))
 	rapid.Check(t, func(t *rapid.T) {
 		ws := rapid.SliceOfN(weight, 1, 50).Draw(t, "weights")
-		eps := make([]*Endpoint, len(ws))
+		weights := make([]uint64, len(ws))
 		for i, w := range ws {
-			eps[i] = &Endpoint{Weight: w}
+			weights[i] = uint64(w)
 		}
-		w := layOut(eps)
+		w := newWheel(weights)
 		places := []uint64{0, w.len() - 1, rapid.Uint64Range(0, w.len()-1).Draw(t, "place")}
 		for _, end := range w.ends[:len(w.ends)-1] {
 			places = append(places, end-1, end)
@@ -43,8 +43,8 @@ func TestWheelFindsAsALinearSearchDoes(t *testing.T) {
 				t.Fatalf("place %d: got endpoint %d, want %d", p, got, want)
 			}
 		}
-		if len(w.guide) > 4*len(eps)+4 {
-			t.Errorf("got %d steps for %d endpoints", len(w.guide), len(eps))
+		if len(w.guide) > 4*len(ws)+4 {
+			t.Errorf("got %d steps for %d endpoints", len(w.guide), len(ws))
 		}
 	})
 }
