@@ -9,6 +9,7 @@ import (
 	"github.com/go-inmesh/inmesh/identity"
 	"github.com/go-inmesh/inmesh/internal/answer"
 	"github.com/go-inmesh/inmesh/internal/finding"
+	"github.com/go-inmesh/inmesh/route"
 )
 
 // Call is what the mesh decided about one request, so far or in the end. What is not decided yet, or does not
@@ -122,13 +123,19 @@ func (e *callError) Timeout() bool {
 	return errors.As(e.error, &t) && t.Timeout()
 }
 
-// refusalOf finds the refusal in an error; nil where the error is not one of ours.
+// refusal is an error that tells what a sidecar would have answered: one of ours, or of a user's aspect.
+type refusal interface {
+	error
+	ResponseFlag() string
+	StatusCode() int
+}
+
+// refusalOf finds the refusal in an error; nil where there is none.
 func refusalOf(err error) *answer.Error {
-	var e *answer.Error
-	if errors.As(err, &e) {
-		return e
+	if _, ok := errors.AsType[refusal](err); !ok {
+		return nil
 	}
-	return nil
+	return route.Classify(err, true)
 }
 
 // addFlag joins response flags, each once.

@@ -83,21 +83,33 @@ func TestDNSFirstAnswerIsWaitedFor(t *testing.T) {
 		z := &zone{hosts: map[string][]string{"a.com": {"10.0.0.1"}}, takes: time.Second}
 		get := dialled(t, z, rules(byDNS("a.com"), virtual("a.com", once)))
 		began := time.Now()
-		var wg sync.WaitGroup
-		for range 1 {
-			wg.Go(func() {
-				if got := get("http://a.com/"); got != "10.0.0.1:80" {
-					t.Errorf("got %s", got)
-				}
-			})
+		if got := get("http://a.com/"); got != "10.0.0.1:80" {
+			t.Errorf("got %s", got)
 		}
-		wg.Wait()
 		if time.Since(began) != time.Second || z.queries() != 1 {
 			t.Errorf("took %v", time.Since(began))
 		}
 		get("http://a.com/")
 		if z.queries() != 0 || time.Since(began) != time.Second {
 			t.Error("asked again at once")
+		}
+	})
+}
+
+// Requests that come meanwhile wait for the same answer.
+func TestDNSIsAskedOnceForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{hosts: map[string][]string{"a.com": {"10.0.0.1"}}, takes: time.Second}
+		m := open(t, byDNS("a.com"), &mesh.Options{LookupHost: z.lookup, Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("refused")
+		}})
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { meshtest.Do(t, clientOf(m, nil), "GET", "http://a.com/") })
+		}
+		wg.Wait()
+		if n := z.queries(); n != 1 {
+			t.Errorf("asked %d times, want once", n)
 		}
 	})
 }

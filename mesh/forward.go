@@ -225,8 +225,10 @@ func resultOf(ctx, caller context.Context, resp *http.Response, err error) break
 		return breaker.ConnectFailed
 	case answer.UpstreamTimeout:
 		return breaker.TimedOut
+	case answer.UpstreamClosed, answer.UpstreamReset, answer.UpstreamProtocol:
+		return breaker.Reset
 	}
-	return breaker.Reset
+	return breaker.Ignored // a refusal of an aspect, which says nothing of the endpoint
 }
 
 // statusOf is the status that counts: a gRPC status in the headers stands for its HTTP status.

@@ -55,7 +55,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	c := newCall(m, m.current.Load(), nil)
-	c.Context, c.peer = r.Context(), peerOf(r)
+	c.Context, c.peer, c.gateway = r.Context(), peerOf(r), true
 	r = r.WithContext(c)
 	h := make(http.Header, len(r.Header))
 	for k, v := range r.Header {

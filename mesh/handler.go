@@ -44,14 +44,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{mesh: m, peer: peerOf(r)}
 	c.Context = m.observer.StartServer(&c.observed, r)
-	defer c.observed.Settle(nil)
 	if !c.peer.ID.IsZero() {
 		c.Context = identity.NewContext(c.Context, c.peer)
 		c.observed.Record.MutualTLS = true
 	}
-	r2 := r.WithContext(c)
-	r2.Body = c.observed.RequestBody(r.Body)
-	h.next.ServeHTTP(c.observed.Writer(w), r2)
+	c.observed.Serve(w, r.WithContext(c), h.next)
 }
 
 // peerOf is who sent the request: the SPIFFE ID of a client certificate that the server has verified.

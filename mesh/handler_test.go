@@ -2,10 +2,12 @@ package mesh_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -329,5 +331,57 @@ func TestHandlerNil(t *testing.T) {
 	open(t, "", nil).Handler(nil).ServeHTTP(w, httptest.NewRequest("GET", "/nobody/registered/this", nil))
 	if w.Code != http.StatusNotFound {
 		t.Errorf("got %d", w.Code)
+	}
+}
+
+// Telemetry gets to know how the handler answered.
+func TestHandlerIsTold(t *testing.T) {
+	log := newBuffer()
+	m := open(t, "", &mesh.Options{AccessLog: slog.New(slog.NewJSONHandler(log, nil))})
+	for _, h := range []http.HandlerFunc{
+		func(http.ResponseWriter, *http.Request) {},
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "text") },
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) },
+		func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		func() {
+			defer func() { _ = recover() }()
+			m.Handler(h).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		}()
+	}
+	_ = m.Close()
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		var r struct {
+			Code  int    `json:"response_code"`
+			Sent  int    `json:"bytes_sent"`
+			Flags string `json:"response_flags"`
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(r.Code, r.Sent, r.Flags))
+	}
+	if diff := cmp.Diff(got, []string{"200 0-", "200 4-", "418 0-", "503 0UC"}); diff != "" {
+		t.Errorf("(-got +want):\n%s", diff)
+	}
+}
+
+// The server sees what the mux found: patterns and path values work below the mesh and around it.
+func TestHandlerPatterns(t *testing.T) {
+	m := open(t, "", nil)
+	mux := http.NewServeMux()
+	mux.Handle("GET /users/{id}", m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.PathValue("id")) })))
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/users/7", nil)
+	mux.ServeHTTP(w, r)
+	if w.Body.String() != "7" {
+		t.Errorf("the mesh below a mux: got %q", w.Body)
+	}
+	mux = http.NewServeMux()
+	mux.HandleFunc("GET /users/{id}", func(http.ResponseWriter, *http.Request) {})
+	r = httptest.NewRequest("GET", "/users/7", nil)
+	m.Handler(mux).ServeHTTP(httptest.NewRecorder(), r)
+	if r.Pattern != "GET /users/{id}" {
+		t.Errorf("the mesh around a mux: pattern %q", r.Pattern)
 	}
 }

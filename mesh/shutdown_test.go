@@ -279,10 +279,10 @@ func TestCloseFreesTheRegistry(t *testing.T) {
 func TestNewThatFails(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	reg := prometheus.NewRegistry()
-	bad := meshtest.Rules(t, rules(entry("a.com", "10.0.0.1")))
-	m, err := mesh.New(bad, &mesh.Options{Registerer: reg, TrustDomain: "cluster.local"})
-	if err != nil {
-		t.Fatal(err)
+	reg.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "istio_requests_total", Help: "in the way"}))
+	m, err := mesh.New(meshtest.Rules(t, rules(entry("a.com", "10.0.0.1"), destination("a.com", ejecting))), &mesh.Options{Registerer: reg})
+	if err == nil || m != nil {
+		_ = m.Close()
+		t.Errorf("got %v, %v, want the registry's refusal", m, err)
 	}
-	defer func() { _ = m.Close() }()
 }
