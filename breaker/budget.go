@@ -60,7 +60,7 @@ func (p *Pool) maxRetries() int64 {
 	if b == nil {
 		return p.limits.Load().MaxRetries
 	}
-	requests := p.active.Load() + p.line.Load()
+	requests := p.active.Load() + p.pending.Load()
 	if b.recent != nil {
 		requests = b.recent.count(time.Now())
 	}

@@ -28,7 +28,7 @@ func (p *Pool) wait(ctx context.Context, l *Lane) (Permit, error) {
 	if p.exempt(l) {
 		return p.leave(l, limits)
 	}
-	if int64(p.queue.Len()) >= limits.MaxPendingRequests {
+	if !raise(&p.pending, limits.MaxPendingRequests) {
 		p.line.Add(-1)
 		p.mu.Unlock()
 		return Permit{}, p.refuse()
@@ -125,4 +125,5 @@ func (p *Pool) remove(w *waiter) {
 		w.lane.queue.Remove(w.own)
 	}
 	p.line.Add(-1)
+	p.pending.Add(-1)
 }

@@ -11,12 +11,13 @@ import (
 
 // Pool holds the requests to one cluster within its connection-pool limits. It is safe for concurrent use.
 //
-// It counts requests, not sockets. A request over HTTP/1 holds a connection from [Pool.Acquire] until its
-// permit is released, when its response body is done; so maxConnections bounds these requests, and one more
-// waits in line. Requests over HTTP/2 share connections and never wait. Idle connections are not counted: the
-// http.Transport that owns them closes them. Nor is a request pending while its own connection is being made,
-// as it is in Envoy: with http1MaxPendingRequests of 1 the first two requests at once are one too many there,
-// and not here.
+// Over a transport that owns the connections it counts requests, not sockets. A request over HTTP/1 holds a
+// connection from [Pool.Acquire] until its permit is released, when its response body is done; so maxConnections
+// bounds these requests, and one more waits in line. Requests over HTTP/2 share connections and never wait. Idle
+// connections are not counted: the transport closes them. Nor is a request pending while its own connection is
+// being made, as it is in Envoy: with http1MaxPendingRequests of 1 the first two requests at once are one too many
+// there, and not here. Who owns the connections counts as Envoy does, with [Pool.Connect], [Pool.Queue] and
+// [Pool.Start].
 //
 // As long as no limit is near, Acquire and Release are a few atomic operations.
 type Pool struct {
@@ -24,6 +25,7 @@ type Pool struct {
 	budget   atomic.Pointer[budget] // nil: maxRetries alone counts
 	retries  atomic.Int64
 	overflow atomic.Uint64
+	pending  atomic.Int64 // requests that wait for a connection
 
 	// line is how many are in line or at the counter of it. Whoever gives a connection back looks here after,
 	// and whoever gets in line counts here before looking for a connection once more: one sees the other.
@@ -34,7 +36,7 @@ type Pool struct {
 	// What every request writes to is on a cache line of its own.
 	_      [64]byte
 	active atomic.Int64 // requests that have a permit
-	conns  atomic.Int64 // of these, the ones that hold a connection
+	conns  atomic.Int64 // of these, the ones that hold a connection; and the connections of Connect
 	_      [64]byte
 }
 
@@ -48,8 +50,8 @@ type Lane struct {
 
 // Counts are a pool's figures.
 type Counts struct {
-	// Active requests have a permit. Connections of them hold a connection: they are counted only where
-	// maxConnections is set.
+	// Active requests have a permit. Connections are those of [Pool.Connect], and the active requests that hold
+	// one, which are counted only where maxConnections is set.
 	Active      int64 `json:"active"`
 	Connections int64 `json:"connections"`
 	// Pending requests wait for a connection.
@@ -91,7 +93,7 @@ func (p *Pool) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Counts{
-		Active: p.active.Load(), Connections: p.conns.Load(), Pending: int64(p.queue.Len()),
+		Active: p.active.Load(), Connections: p.conns.Load(), Pending: p.pending.Load(),
 		Retries: p.retries.Load(), Overflow: p.overflow.Load(),
 	}
 }
