@@ -1,4 +1,4 @@
-# What contributors run. "make help" lists it.
+# What contributors run. "make help" lists it. Go is all it needs.
 FUZZTIME ?= 10s
 
 .PHONY: all help build test ci lint fuzz bench docs diet
@@ -22,9 +22,10 @@ ci: ## all that CI does: race detector, lint, fuzz, examples
 	.ci/run
 
 fuzz: ## every fuzz target for FUZZTIME each (10s)
-	@set -e; for pkg in $$(go list ./...); do \
+	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for pkg in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg >/tmp/inmesh-fuzz.log 2>&1 || { cat /tmp/inmesh-fuzz.log; exit 1; }; \
+	    echo "$$pkg $$target"; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
 	  done; \
 	done
 
