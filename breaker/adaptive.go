@@ -111,12 +111,17 @@ func (c *Concurrency) Handler(next http.Handler) http.Handler {
 			deny(w, r, err)
 			return
 		}
-		defer slot.Cancel() // of a panic
-		next.ServeHTTP(w, r)
-		if r.Context().Err() == nil && r.Header.Get("Upgrade") == "" {
-			slot.Done()
-		}
+		slot.Serve(w, r, next)
 	})
+}
+
+// Serve has next answer a request that holds the slot, and gives the slot back.
+func (s *Slot) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	defer s.Cancel() // of a panic
+	next.ServeHTTP(w, r)
+	if r.Context().Err() == nil && r.Header.Get("Upgrade") == "" {
+		s.Done()
+	}
 }
 
 func concurrencyRefusal(status int) *answer.Error {

@@ -38,6 +38,8 @@ type cluster struct {
 	resolved, named *members
 	dns             atomic.Pointer[resolver]
 	service         observe.Service
+	host            string
+	extra           *outbound // of its service; nil: none
 	conns           connections
 
 	requests, retries, connectFailures atomic.Uint64
@@ -48,7 +50,7 @@ type cluster struct {
 
 // newCluster makes the cluster of a compiled destination.
 func (m *Mesh) newCluster(spec *compile.Cluster, reg *registry.Registry) (*cluster, error) {
-	c := &cluster{name: spec.Name, policy: spec.Policy}
+	c := &cluster{name: spec.Name, policy: spec.Policy, host: spec.Host, extra: m.extensions.of(spec.Host)}
 	fail := func(err error) error { return fmt.Errorf("mesh: cluster %s: %w", spec.Name, err) }
 	var err error
 	if c.pool, err = breaker.NewPool(spec.Policy.GetConnectionPool()); err != nil {

@@ -22,6 +22,7 @@ import (
 // The last part of the path chooses: "rules" (every object, with its place), "findings", "hosts" (virtual hosts with
 // their routes), "clusters" (endpoints, requests in flight, limits, ejections), "reloads", "graph" (who called whom), or
 // "explain" (with url, method, gateway and header as query parameters). Everything else lists these.
+// "limits" tells what the limits of Options.Extensions have counted.
 func (m *Mesh) DebugHandler() http.Handler {
 	pages := map[string]func(*http.Request) (any, error){
 		"rules":    func(*http.Request) (any, error) { return m.debugRules(), nil },
@@ -31,6 +32,7 @@ func (m *Mesh) DebugHandler() http.Handler {
 		"reloads":  func(*http.Request) (any, error) { return m.debugReloads(), nil },
 		"graph":    func(*http.Request) (any, error) { return m.observer.Graph(), nil },
 		"explain":  m.debugExplain,
+		"limits":   func(*http.Request) (any, error) { return m.debugExtensions(), nil },
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -149,6 +151,7 @@ type debugCluster struct {
 	Limits    breaker.Limits         `json:"limits"`
 	Counts    breaker.Counts         `json:"counts"`
 	Outlier   *breaker.OutlierStatus `json:"outlierDetection,omitempty"`
+	Health    *breaker.HealthStatus  `json:"healthCheck,omitempty"`
 	Endpoints []debugEndpoint        `json:"endpoints"`
 }
 
@@ -159,6 +162,7 @@ type debugEndpoint struct {
 	Weight   int               `json:"weight,omitempty"`
 	Active   int64             `json:"active"`
 	Ejected  bool              `json:"ejected"`
+	Failing  bool              `json:"failing,omitempty"` // its health checks
 }
 
 func (m *Mesh) debugClusters() []debugCluster {
@@ -171,8 +175,12 @@ func (m *Mesh) debugClusters() []debugCluster {
 			status := g.outlier.Status()
 			d.Outlier = &status
 		}
+		if g.health != nil {
+			status := g.health.Status()
+			d.Health = &status
+		}
 		for _, e := range g.balancer.Endpoints() {
-			d.Endpoints = append(d.Endpoints, debugEndpoint{e.Address, e.Labels, e.Locality, e.Weight, e.Active(), e.Ejected()})
+			d.Endpoints = append(d.Endpoints, debugEndpoint{e.Address, e.Labels, e.Locality, e.Weight, e.Active(), e.Ejected(), e.Failing()})
 		}
 		list = append(list, d)
 	})

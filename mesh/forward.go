@@ -35,6 +35,12 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	}
 	c.observed.Record.Cluster = c.cluster.name
 	c.observed.Record.DestinationService = c.cluster.service
+	extra := c.cluster.extra
+	if extra != nil {
+		if err := extra.admit(req); err != nil {
+			return nil, err
+		}
+	}
 	c.tried = c.triedBuf[:0]
 	c.tries = route.Call{Retry: c.action.retry, Timeout: c.route.Timeout(), Rand: c.mesh.options.Rand, Permit: c.permitRetry}
 	out := c.outgoing(req)
@@ -48,6 +54,9 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	c.flags = addFlags(c.flags, c.tries.Flags)
 	c.attempt = c.tries.Attempts
 	c.observed.Record.Attempts = c.attempt
+	if extra != nil {
+		extra.ended(req.Context(), resp, err)
+	}
 	if err != nil {
 		return nil, err
 	}

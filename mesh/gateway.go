@@ -31,7 +31,8 @@ func (m *Mesh) Gateway(name string) http.Handler {
 		ErrorLog:     slog.NewLogLogger(m.options.Logger.Handler(), slog.LevelDebug),
 		ErrorHandler: g.failed,
 	}
-	g.chain = wrapHandler(wrapHandler(http.HandlerFunc(g.forward), m.options.Aspects.AfterAuthorization), m.options.Aspects.BeforeAuthorization)
+	g.chain = m.extensions.edge().wrap(wrapHandler(http.HandlerFunc(g.forward), m.options.Aspects.AfterAuthorization))
+	g.chain = wrapHandler(g.chain, m.options.Aspects.BeforeAuthorization)
 	return g
 }
 

@@ -17,7 +17,7 @@ func (m *Mesh) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		next = http.DefaultServeMux
 	}
-	next = wrapHandler(next, m.options.Aspects.AfterAuthorization)
+	next = m.extensions.inside().wrap(wrapHandler(next, m.options.Aspects.AfterAuthorization))
 	next = wrapHandler(next, m.options.Aspects.BeforeAuthorization)
 	return &handler{m, next}
 }

@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"sync"
+
 	"github.com/go-inmesh/inmesh/breaker"
 	"github.com/go-inmesh/inmesh/internal/registry"
 	"github.com/go-inmesh/inmesh/observe"
@@ -11,6 +13,8 @@ import (
 type members struct {
 	balancer *balance.Balancer
 	outlier  *breaker.Outlier
+	health   *breaker.Health // nil: not checked
+	marking  sync.Mutex
 }
 
 // endpointState is what the mesh keeps with each endpoint.
@@ -30,6 +34,9 @@ func (m *Mesh) newMembers(c *cluster) (*members, error) {
 	}
 	b.PanicPercent = int(c.policy.GetOutlierDetection().GetMinHealthPercent())
 	g := &members{balancer: b}
+	if g.health, err = m.newHealth(c, g); err != nil {
+		return nil, err
+	}
 	tell := func(e breaker.Event) {
 		g.mark()
 		m.ejected(c, e)
@@ -40,7 +47,12 @@ func (m *Mesh) newMembers(c *cluster) (*members, error) {
 
 // mark tells the balancer which endpoints are out.
 func (g *members) mark() {
+	g.marking.Lock() // who comes last has seen the latest
+	defer g.marking.Unlock()
 	for _, e := range g.balancer.Endpoints() {
+		if fails := g.failing(e); fails != e.Failing() {
+			e.SetFailing(fails)
+		}
 		if out := stateOf(e).host.Ejected(); out != e.Ejected() {
 			e.SetEjected(out)
 		}
@@ -59,6 +71,9 @@ func (g *members) set(m *Mesh, eps []registry.Endpoint) {
 		fresh, addresses = append(fresh, be), append(addresses, be.Address)
 	}
 	g.outlier.Update(addresses)
+	if g.health != nil {
+		g.health.Update(addresses)
+	}
 	all := balance.Carry(g.balancer.Endpoints(), fresh)
 	for i, e := range all {
 		if e != fresh[i] {

@@ -22,9 +22,10 @@ var ErrClosed = errors.New("mesh: closed")
 
 // Mesh routes what goes out and guards what comes in, by one set of rules at a time. It is safe for concurrent use.
 type Mesh struct {
-	options  *Options
-	observer *observe.Observer
-	current  atomic.Pointer[snapshot]
+	options    *Options
+	observer   *observe.Observer
+	extensions *extensions // nil: none
+	current    atomic.Pointer[snapshot]
 
 	updates sync.Mutex // one Update at a time
 	history history
@@ -53,6 +54,9 @@ func New(rules *Rules, o *Options) (*Mesh, error) {
 	m := &Mesh{options: o.withDefaults(), served: newInflight(), called: newInflight()}
 	o = m.options
 	var err error
+	if m.extensions, err = newExtensions(o); err != nil {
+		return nil, err
+	}
 	m.observer, err = observe.New(&observe.Options{
 		Registerer: o.Registerer, TracerProvider: o.TracerProvider, Propagator: o.Propagator, AccessLog: o.AccessLog, Logger: o.Logger,
 		Workload: observe.Workload{Name: o.Workload.Name, Namespace: o.Workload.Namespace, Cluster: o.Workload.Cluster,
@@ -102,6 +106,7 @@ func (m *Mesh) Update(rules *Rules) error {
 	}
 	next.publish(m, previous)
 	m.current.Store(next)
+	m.extensions.publish(next)
 	m.reloaded(Reload{Time: began, Took: time.Since(began), Objects: len(rules.Objects())}, append(rules.Findings(), next.findings...)...)
 	return nil
 }

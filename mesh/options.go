@@ -46,6 +46,8 @@ type Options struct {
 	// RegistryOnly refuses requests to hosts that neither a rule nor a service names, with 502, unless a Sidecar
 	// says otherwise: Istio's outboundTrafficPolicy REGISTRY_ONLY. False passes them through unchanged.
 	RegistryOnly bool
+	// Extensions are limits and checks that Istio has no field for. The zero value has none, and costs nothing.
+	Extensions Extensions
 	// RootNamespace holds the rules for the whole mesh. Empty means "istio-system".
 	RootNamespace string
 	// TrustDomain is the trust domain of the workloads. Empty means "cluster.local".

@@ -187,6 +187,8 @@ func (s *snapshot) cluster(m *Mesh, ref compile.ClusterRef, port int) (*cluster,
 	made, loaded := s.dynamic.LoadOrStore(spec.Name, c)
 	if loaded {
 		c.retire()
+	} else if c.extra != nil {
+		m.extensions.tell()
 	}
 	return made.(*cluster), nil
 }

@@ -240,6 +240,12 @@ func (c *call) outside(req *http.Request) (*http.Response, error) {
 	}
 	rec.Cluster, c.attempt = passthrough, 1
 	rec.DestinationService = observe.NewService(hostOnly(c.view.Authority), passthrough, "")
+	extra := c.mesh.extensions.outside(hostOnly(c.view.Authority))
+	if extra != nil {
+		if err := extra.admit(req); err != nil {
+			return nil, err
+		}
+	}
 	out := c.outgoing(req)
 	if trace.SpanContextFromContext(req.Context()).IsValid() {
 		c.observed.Outgoing(out.Header) // a trace goes on; without one the request stays as it is
@@ -249,6 +255,9 @@ func (c *call) outside(req *http.Request) (*http.Response, error) {
 		base = c.mesh.passthrough
 	}
 	resp, err := wrapTransport(base, c.mesh.options.Aspects.Attempt).RoundTrip(out)
+	if extra != nil {
+		extra.ended(req.Context(), resp, err)
+	}
 	if err != nil {
 		return nil, c.classify(err)
 	}
