@@ -33,6 +33,10 @@ type cluster struct {
 	pool   *breaker.Pool
 	direct bool // the address that the caller dialled is the endpoint
 	hashed bool // requests are tied to endpoints by a hash
+	// key is what of a request ties it to an endpoint; nil where nothing does. sourceIP is the caller's address for it,
+	// but on a gateway.
+	key      *balance.Key
+	sourceIP string
 	// resolved are the endpoints that are sent to. named are those of a cluster that is found by DNS, as a base
 	// transport gets them, which does lookups of its own.
 	resolved, named *members
@@ -63,7 +67,10 @@ func (m *Mesh) newCluster(spec *compile.Cluster, reg *registry.Registry) (*clust
 		return nil, fail(err)
 	}
 	c.direct = c.resolved.balancer.Algorithm() == balance.Passthrough
-	c.hashed = spec.Policy.GetLoadBalancer().GetConsistentHash() != nil
+	c.hashed, c.key = spec.Policy.GetLoadBalancer().GetConsistentHash() != nil, c.resolved.balancer.Key()
+	if c.key.SourceIP() {
+		c.sourceIP = m.ownIP()
+	}
 	if s := spec.Service; s != nil {
 		c.service = observe.NewService(s.Hostname, serviceName(s), s.Namespace)
 		c.direct = c.direct || s.Resolution == registry.Passthrough
@@ -200,7 +207,7 @@ func (m *Mesh) lookupUndeclared(ctx context.Context, name string) ([]string, err
 }
 
 // pick chooses an endpoint, for our own connections or for a base transport.
-func (c *cluster) pick(ctx context.Context, own bool, tried []*balance.Endpoint) (*balance.Endpoint, error) {
+func (c *cluster) pick(ctx context.Context, own bool, h balance.Hints) (*balance.Endpoint, error) {
 	from := c.resolved
 	if dns := c.dns.Load(); dns != nil {
 		if !own {
@@ -209,7 +216,7 @@ func (c *cluster) pick(ctx context.Context, own bool, tried []*balance.Endpoint)
 			return nil, noHealthyUpstream(err)
 		}
 	}
-	e := from.balancer.Pick(balance.Hints{Tried: tried})
+	e := from.balancer.Pick(h)
 	if e == nil {
 		return nil, noHealthyUpstream(nil)
 	}

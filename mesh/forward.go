@@ -49,6 +49,7 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 		out = out.WithContext(ctx)
 	}
 	c.rewrite(out)
+	c.tie(out)
 	c.observed.Outgoing(out.Header)
 	resp, err := c.tries.Do(out, c)
 	c.flags = addFlags(c.flags, c.tries.Flags)
@@ -65,6 +66,7 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	}
 	resp.Header["X-Envoy-Upstream-Service-Time"] = []string{strconv.FormatInt(c.observed.Record.UpstreamTime.Milliseconds(), 10)}
 	c.finishHeaders(resp)
+	c.addCookies(resp)
 	return resp, nil
 }
 
@@ -150,12 +152,12 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 	}
 	s := &sending{call: c}
 	if !cl.direct {
-		if s.endpoint, err = cl.pick(req.Context(), c.via.base == nil, c.tried); err != nil {
+		if s.endpoint, err = cl.pick(req.Context(), c.via.base == nil, c.hints()); err != nil {
 			closeBody(req)
 			return nil, err
 		}
 		c.endpoint, s.state = s.endpoint, stateOf(s.endpoint)
-		if c.action.retry.IgnorePreviousHosts(cl.hashed) {
+		if c.avoidsTried() || c.action.retry.RemoteLocalities() {
 			c.tried = append(c.tried, s.endpoint)
 		}
 		req.URL.Host = s.endpoint.Address

@@ -33,6 +33,8 @@ func (m *Mesh) newMembers(c *cluster) (*members, error) {
 		return nil, err
 	}
 	b.PanicPercent = int(c.policy.GetOutlierDetection().GetMinHealthPercent())
+	b.Failover = c.policy.GetOutlierDetection() != nil
+	b.Client = m.client
 	g := &members{balancer: b}
 	if g.health, err = m.newHealth(c, g); err != nil {
 		return nil, err
@@ -64,6 +66,9 @@ func (g *members) set(m *Mesh, eps []registry.Endpoint) {
 	fresh := make([]*balance.Endpoint, 0, len(eps))
 	addresses := make([]string, 0, len(eps))
 	for _, e := range eps {
+		if !g.balancer.Serves(e.Locality) {
+			continue // no endpoint of ours
+		}
 		be := &balance.Endpoint{
 			Address: hostPort(e), Labels: e.Labels, Locality: e.Locality, Weight: e.Weight, ServiceAccount: e.ServiceAccount,
 			Network: e.Network, Workload: e.Workload, Namespace: e.Namespace,

@@ -15,6 +15,7 @@ import (
 	"github.com/go-inmesh/inmesh/internal/registry"
 	"github.com/go-inmesh/inmesh/observe"
 	"github.com/go-inmesh/inmesh/route"
+	"github.com/go-inmesh/inmesh/route/balance"
 )
 
 // ErrClosed is the error of a mesh that was closed or is shutting down.
@@ -30,6 +31,7 @@ type Mesh struct {
 	updates sync.Mutex // one Update at a time
 	history history
 
+	client       balance.Client // as load balancing sees us
 	defaultRetry *route.RetryPolicy
 	passthrough  *http.Transport // to hosts that no rule names
 
@@ -69,6 +71,7 @@ func New(rules *Rules, o *Options) (*Mesh, error) {
 		return nil, fmt.Errorf("mesh: %w", err)
 	}
 	m.defaultRetry.Rand = o.Rand
+	m.client = balance.Client{Locality: o.Workload.Locality, Labels: registry.WithPlace(o.Workload.Labels, o.Workload.Locality, "", "")}
 	m.life, m.end = context.WithCancel(context.Background())
 	m.passthrough = m.newTransport(nil, nil)
 	if err := m.Update(rules); err != nil {

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/go-inmesh/inmesh/identity"
+	"github.com/go-inmesh/inmesh/internal/registry"
 )
 
 // Options say who the workload is and what the mesh may use. Nil, and every zero field, works.
@@ -63,7 +64,8 @@ type Options struct {
 // Workload says who a client or server is. It decides what short names in requests mean, which rules are seen, and
 // which sourceLabels match. What is empty is taken from the environment, as Kubernetes' downward API fills it: Name
 // from WORKLOAD_NAME, POD_NAME or HOSTNAME; Namespace from POD_NAMESPACE, else "default"; ServiceAccount from
-// SERVICE_ACCOUNT; Labels from POD_LABELS ("app=web,version=v1"); Cluster from CLUSTER_ID, else "Kubernetes".
+// SERVICE_ACCOUNT; Labels from POD_LABELS ("app=web,version=v1"); Cluster from CLUSTER_ID, else "Kubernetes"; IP from
+// INSTANCE_IP or POD_IP. Locality is taken from the labels.
 type Workload struct {
 	Name           string
 	Namespace      string
@@ -71,6 +73,12 @@ type Workload struct {
 	Labels         map[string]string
 	// Cluster is the name of the Kubernetes cluster, as metrics show it.
 	Cluster string
+	// Locality is where it runs, "region/zone/subzone": requests prefer endpoints nearby. Empty means what the labels
+	// topology.kubernetes.io/region and zone, and topology.istio.io/subzone, say.
+	Locality string
+	// IP is the address that it sends from, for rules that tie requests to endpoints by it. Empty means the machine's
+	// first address that is not for itself alone.
+	IP string
 }
 
 // Aspects are a user's own parts of the chain. Each list is applied from the outside in: the first one sees the
@@ -103,6 +111,8 @@ func (o *Options) withDefaults() *Options {
 	if w.Labels == nil {
 		w.Labels = parseLabels(os.Getenv("POD_LABELS"))
 	}
+	w.Locality = cmp.Or(w.Locality, registry.LocalityOf(w.Labels))
+	w.IP = cmp.Or(w.IP, os.Getenv("INSTANCE_IP"), os.Getenv("POD_IP"))
 	d.RootNamespace = cmp.Or(d.RootNamespace, "istio-system")
 	d.TrustDomain = cmp.Or(d.TrustDomain, "cluster.local")
 	d.Domain = cmp.Or(d.Domain, "cluster.local")

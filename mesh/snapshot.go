@@ -15,6 +15,7 @@ import (
 	"github.com/go-inmesh/inmesh/internal/destination"
 	"github.com/go-inmesh/inmesh/internal/registry"
 	"github.com/go-inmesh/inmesh/route"
+	"github.com/go-inmesh/inmesh/route/balance"
 )
 
 // snapshot is one state of the rules, compiled. It is immutable but for clusters at ports that only requests tell.
@@ -34,6 +35,7 @@ type action struct {
 	fault    *fault.Injector
 	retry    *route.RetryPolicy
 	clusters []*cluster // parallel to the destinations; nil where the port is the request's
+	keys     []*balance.Key
 	// What header operations there are, parallel to the destinations; the last is for answers of our own.
 	headers []struct{ request, response bool }
 }
@@ -135,6 +137,7 @@ func (m *Mesh) addActions(s *snapshot, vh *compile.VirtualHost) error {
 				a.clusters[j] = s.clusters[c.Name]
 			}
 		}
+		a.keys = keysOf(spec.GetRoute(), a.clusters)
 	}
 	s.actions[vh] = list
 	return nil

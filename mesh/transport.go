@@ -74,6 +74,9 @@ type call struct {
 	tried    []*balance.Endpoint
 	triedBuf [4]*balance.Endpoint // what tried begins with
 	attempt  int
+	hash     uint64   // ties the request to an endpoint, if tied
+	tied     bool     // see hash
+	cookies  []string // that were made for that, as values of Set-Cookie
 	flags    string
 	code     int
 	err      error

@@ -177,7 +177,7 @@ func (b *builder) endpoint(s *Service, address string, port int, target kube.Ref
 	e.Address, e.Port = address, port
 	if e.Locality == "" && zone != "" {
 		e.Locality = joinLocality("", zone, "")
-		e.Labels = withPlace(e.Labels, e.Locality, e.Network, node)
+		e.Labels = WithPlace(e.Labels, e.Locality, e.Network, node)
 	}
 	return e
 }

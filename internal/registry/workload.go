@@ -97,13 +97,13 @@ func Carries(labels, selector map[string]string) bool {
 func podWorkload(o *rule.Object, p *kube.Pod) *workload {
 	w := &workload{pod: true, ready: p.Ready && p.Phase != "Succeeded" && p.Phase != "Failed"}
 	w.Endpoint = Endpoint{
-		Locality: labelsLocality(o.Labels), Network: o.Labels[labelNetwork], ServiceAccount: p.ServiceAccount,
+		Locality: LocalityOf(o.Labels), Network: o.Labels[labelNetwork], ServiceAccount: p.ServiceAccount,
 		Workload: podOwner(o), Namespace: o.Namespace, MTLS: o.Labels[labelTLSMode] == "istio",
 	}
 	if len(p.IPs) > 0 {
 		w.Address = p.IPs[0]
 	}
-	w.Labels = withPlace(o.Labels, w.Locality, w.Network, p.NodeName)
+	w.Labels = WithPlace(o.Labels, w.Locality, w.Network, p.NodeName)
 	if len(p.Ports) > 0 {
 		w.ports = make(map[string]int, len(p.Ports))
 		for _, c := range p.Ports {
@@ -161,12 +161,12 @@ func newEntry(e *networking.WorkloadEntry, labels map[string]string, name, names
 		w.MTLS = mode == "istio"
 	}
 	if w.Locality == "" {
-		w.Locality = labelsLocality(labels)
+		w.Locality = LocalityOf(labels)
 	}
 	if w.Network == "" {
 		w.Network = labels[labelNetwork]
 	}
-	w.Labels = withPlace(labels, w.Locality, w.Network, "")
+	w.Labels = WithPlace(labels, w.Locality, w.Network, "")
 	switch {
 	case strings.HasPrefix(e.Address, unixPrefix):
 		w.name = true
@@ -182,8 +182,8 @@ func newEntry(e *networking.WorkloadEntry, labels map[string]string, name, names
 	return w
 }
 
-// labelsLocality reads the locality from labels: Istio's own, where dots stand for slashes, else Kubernetes'.
-func labelsLocality(labels map[string]string) string {
+// LocalityOf reads the locality from labels: Istio's own, where dots stand for slashes, else Kubernetes'.
+func LocalityOf(labels map[string]string) string {
 	for _, key := range [...]string{labelLocality, labelOldLocality} {
 		if l, ok := labels[key]; ok {
 			if !strings.Contains(l, "/") {
@@ -199,8 +199,8 @@ func joinLocality(region, zone, subzone string) string {
 	return strings.TrimRight(region+"/"+zone+"/"+subzone, "/")
 }
 
-// withPlace adds the labels that tell where the workload is, for rules that compare them.
-func withPlace(labels map[string]string, locality, network, node string) map[string]string {
+// WithPlace adds the labels that tell where the workload is, for rules that compare them.
+func WithPlace(labels map[string]string, locality, network, node string) map[string]string {
 	if locality == "" && network == "" && node == "" {
 		return labels
 	}
