@@ -22,12 +22,7 @@ ci: ## all that CI does: race detector, lint, fuzz, examples
 	.ci/run
 
 fuzz: ## every fuzz target for FUZZTIME each (10s)
-	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for pkg in $$(go list ./...); do \
-	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$target"; \
-	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
-	  done; \
-	done
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 bench: ## all benchmarks with allocations
 	go test -run '^$$' -bench . -benchmem ./...

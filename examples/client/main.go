@@ -53,14 +53,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer m.Close()
+	defer func() { _ = m.Close() }()
 
 	client := &http.Client{Transport: m.Transport(nil)}
 	resp, err := client.Get("http://greeter/v1/hello")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(resp.Body)
 	fmt.Println(string(body))
 	fmt.Printf("%+v\n", *mesh.Outcome(resp, err))
