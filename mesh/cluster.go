@@ -48,6 +48,8 @@ type cluster struct {
 
 	requests, retries, connectFailures atomic.Uint64
 
+	permit func() (release func(), ok bool) // permitRetry, made once
+
 	mu     sync.Mutex          // orders updates of the endpoints
 	byName []registry.Endpoint // those whose addresses DNS resolves
 }
@@ -77,6 +79,7 @@ func (m *Mesh) newCluster(spec *compile.Cluster, reg *registry.Registry) (*clust
 	} else {
 		c.service = observe.NewService(spec.Host, "", "")
 	}
+	c.permit = c.permitRetry
 	c.conns.init(m, spec)
 	c.update(m, spec, reg)
 	return c, nil

@@ -42,7 +42,7 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 		}
 	}
 	c.tried = c.triedBuf[:0]
-	c.tries = route.Call{Retry: c.action.retry, Timeout: c.route.Timeout(), Rand: c.mesh.options.Rand, Permit: c.permitRetry}
+	c.tries = route.Call{Retry: c.action.retry, Timeout: c.route.Timeout(), Rand: c.mesh.options.Rand, Permit: c.cluster.permit}
 	out := c.outgoing(req)
 	c.tries.Overrides = route.TakeOverrides(out.Header)
 	if ctx := c.tries.Begin(req.Context(), out); ctx != req.Context() {
@@ -64,7 +64,8 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	if resp.Header == nil {
 		resp.Header = make(http.Header)
 	}
-	resp.Header["X-Envoy-Upstream-Service-Time"] = []string{strconv.FormatInt(c.observed.Record.UpstreamTime.Milliseconds(), 10)}
+	c.took[0] = strconv.FormatInt(c.observed.Record.UpstreamTime.Milliseconds(), 10)
+	resp.Header["X-Envoy-Upstream-Service-Time"] = c.took[:]
 	c.finishHeaders(resp)
 	c.addCookies(resp)
 	return resp, nil
@@ -134,11 +135,11 @@ func (c *call) finishHeaders(resp *http.Response) {
 }
 
 // permitRetry asks the cluster's maxRetries for leave.
-func (c *call) permitRetry() (release func(), ok bool) {
-	if !c.cluster.pool.AcquireRetry() {
+func (c *cluster) permitRetry() (release func(), ok bool) {
+	if !c.pool.AcquireRetry() {
 		return nil, false
 	}
-	return c.cluster.pool.ReleaseRetry, true
+	return c.pool.ReleaseRetry, true
 }
 
 // Send makes one attempt: it picks an endpoint, keeps within the limits, sends, and reports to outlier detection.
@@ -150,7 +151,11 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	s := &sending{call: c}
+	s := &c.first
+	if n > 1 {
+		s = new(sending)
+	}
+	s.call = c
 	if !cl.direct {
 		if s.endpoint, err = cl.pick(req.Context(), c.via.base == nil, c.hints()); err != nil {
 			closeBody(req)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -83,6 +84,10 @@ type call struct {
 
 	tries    route.Call
 	observed observe.Call
+	out      http.Request // what goes upstream, see outgoing
+	url      url.URL      // of out
+	first    sending      // the first attempt
+	took     [1]string    // the value of x-envoy-upstream-service-time
 }
 
 func newCall(m *Mesh, s *snapshot, via *transport) *call {
@@ -249,9 +254,12 @@ func (c *call) outside(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	out := c.outgoing(req)
-	if trace.SpanContextFromContext(req.Context()).IsValid() {
-		c.observed.Outgoing(out.Header) // a trace goes on; without one the request stays as it is
+	out := req
+	if traced := trace.SpanContextFromContext(req.Context()).IsValid(); traced || len(c.mesh.options.Aspects.Attempt) > 0 {
+		out = c.outgoing(req)
+		if traced {
+			c.observed.Outgoing(out.Header) // a trace goes on; without one the request stays as it is
+		}
 	}
 	base := c.via.base
 	if base == nil {
@@ -284,11 +292,12 @@ func (c *call) classify(err error) error {
 	return route.Classify(err, true)
 }
 
-// outgoing is a copy of the request that may be changed: its URL and header are its own.
+// outgoing is a copy of the request that may be changed: its URL and header are its own. There is one for each call,
+// and it lies in the call.
 func (c *call) outgoing(req *http.Request) *http.Request {
-	out := req.WithContext(req.Context())
-	u := *req.URL
-	out.URL = &u
+	out, u := &c.out, &c.url
+	*out, *u = *req, *req.URL
+	out.URL = u
 	out.Header = make(http.Header, len(req.Header)+4)
 	for k, v := range req.Header {
 		out.Header[k] = v[:len(v):len(v)] // appending copies
