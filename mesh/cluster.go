@@ -48,7 +48,9 @@ type cluster struct {
 
 	requests, retries, connectFailures atomic.Uint64
 
-	permit func() (release func(), ok bool) // permitRetry, made once
+	permit                                      func() (release func(), ok bool) // permitRetry, made once
+	retrySuccess, retryOverflow, retryExhausted atomic.Uint64
+	timeouts, perTryTimeouts                    atomic.Uint64
 
 	mu     sync.Mutex          // orders updates of the endpoints
 	byName []registry.Endpoint // those whose addresses DNS resolves
@@ -60,6 +62,9 @@ func (m *Mesh) newCluster(spec *compile.Cluster, reg *registry.Registry) (*clust
 	fail := func(err error) error { return fmt.Errorf("mesh: cluster %s: %w", spec.Name, err) }
 	var err error
 	if c.pool, err = breaker.NewPool(spec.Policy.GetConnectionPool()); err != nil {
+		return nil, fail(err)
+	}
+	if err := c.pool.SetRetryBudget(spec.Policy.GetRetryBudget()); err != nil {
 		return nil, fail(err)
 	}
 	if c.resolved, err = m.newMembers(c); err != nil {

@@ -20,8 +20,9 @@ import (
 //	http.Handle("/debug/mesh/", m.DebugHandler())
 //
 // The last part of the path chooses: "rules" (every object, with its place), "findings", "hosts" (virtual hosts with
-// their routes), "clusters" (endpoints, requests in flight, limits, ejections), "reloads", "graph" (who called whom), or
-// "explain" (with url, method, gateway and header as query parameters). Everything else lists these.
+// their routes), "clusters" (endpoints, requests in flight, limits, ejections), "mirrors" (what became of copies of
+// requests), "reloads", "graph" (who called whom), or "explain" (with url, method, gateway and header as query
+// parameters). Everything else lists these.
 // "limits" tells what the limits of Options.Extensions have counted.
 func (m *Mesh) DebugHandler() http.Handler {
 	pages := map[string]func(*http.Request) (any, error){
@@ -30,6 +31,7 @@ func (m *Mesh) DebugHandler() http.Handler {
 		"hosts":    func(*http.Request) (any, error) { return m.debugHosts(), nil },
 		"clusters": func(*http.Request) (any, error) { return m.debugClusters(), nil },
 		"reloads":  func(*http.Request) (any, error) { return m.debugReloads(), nil },
+		"mirrors":  func(*http.Request) (any, error) { return m.Mirrors(), nil },
 		"graph":    func(*http.Request) (any, error) { return m.observer.Graph(), nil },
 		"explain":  m.debugExplain,
 		"limits":   func(*http.Request) (any, error) { return m.debugExtensions(), nil },
@@ -234,7 +236,9 @@ func (m *Mesh) clusterStats() []observe.ClusterStats {
 	m.current.Load().eachCluster(func(c *cluster) {
 		g, counts := c.members(), c.pool.Counts()
 		s := observe.ClusterStats{Cluster: c.name, Pending: counts.Pending, Active: counts.Active, Connections: counts.Connections,
-			PendingOverflow: counts.Overflow, Requests: c.requests.Load(), Retries: c.retries.Load(), ConnectFailures: c.connectFailures.Load()}
+			PendingOverflow: counts.Overflow, Requests: c.requests.Load(), Retries: c.retries.Load(), ConnectFailures: c.connectFailures.Load(),
+			RetrySuccess: c.retrySuccess.Load(), RetryOverflow: c.retryOverflow.Load(), RetryExhausted: c.retryExhausted.Load(),
+			Timeouts: c.timeouts.Load(), PerTryTimeouts: c.perTryTimeouts.Load()}
 		for _, e := range g.balancer.Endpoints() {
 			s.Members++
 			if e.Healthy() {

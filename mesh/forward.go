@@ -45,30 +45,59 @@ func (c *call) forward(req *http.Request) (*http.Response, error) {
 	c.tries = route.Call{Retry: c.action.retry, Timeout: c.route.Timeout(), Rand: c.mesh.options.Rand, Permit: c.cluster.permit}
 	out := c.outgoing(req)
 	c.tries.Overrides = route.TakeOverrides(out.Header)
-	if ctx := c.tries.Begin(req.Context(), out); ctx != req.Context() {
-		out = out.WithContext(ctx)
+	if c.limit = c.tries.Begin(req.Context(), out); c.limit != req.Context() {
+		out = out.WithContext(c.limit)
 	}
 	c.rewrite(out)
 	c.tie(out)
 	c.observed.Outgoing(out.Header)
-	resp, err := c.tries.Do(out, c)
+	if len(c.action.mirrors) > 0 {
+		defer c.mirror(out)()
+	}
+	resp, err := c.try(out)
 	c.flags = addFlags(c.flags, c.tries.Flags)
 	c.attempt = c.tries.Attempts
 	c.observed.Record.Attempts = c.attempt
 	if extra != nil {
 		extra.ended(req.Context(), resp, err)
 	}
+	c.count(err)
 	if err != nil {
 		return nil, err
 	}
 	if resp.Header == nil {
 		resp.Header = make(http.Header)
 	}
-	c.took[0] = strconv.FormatInt(c.observed.Record.UpstreamTime.Milliseconds(), 10)
-	resp.Header["X-Envoy-Upstream-Service-Time"] = c.took[:]
+	if took := c.observed.Record.UpstreamTime; took >= 0 { // an answer of an upstream's, not of a fault
+		c.took[0] = strconv.FormatInt(took.Milliseconds(), 10)
+		resp.Header["X-Envoy-Upstream-Service-Time"] = c.took[:]
+	}
 	c.finishHeaders(resp)
 	c.addCookies(resp)
 	return resp, nil
+}
+
+// try makes the attempts, one after another or, where the route hedges, side by side.
+func (c *call) try(out *http.Request) (*http.Response, error) {
+	if !c.tries.Hedges() {
+		return c.tries.Do(out, c)
+	}
+	h := &hedges{call: c}
+	defer h.settle()
+	return c.tries.Do(out, h)
+}
+
+// count adds the call's end to what is told of its cluster.
+func (c *call) count(err error) {
+	cl, flags := c.cluster, c.tries.Flags
+	if strings.Contains(flags, answer.RetriesExhausted) {
+		cl.retryExhausted.Add(1)
+	} else if err == nil && c.attempt > 1 && flags == "" {
+		cl.retrySuccess.Add(1)
+	}
+	if err != nil && errors.Is(context.Cause(c.limit), route.ErrTimeout) && strings.Contains(flags, answer.UpstreamTimeout) {
+		cl.timeouts.Add(1)
+	}
 }
 
 func addFlags(flags, more string) string {
@@ -134,9 +163,10 @@ func (c *call) finishHeaders(resp *http.Response) {
 	}
 }
 
-// permitRetry asks the cluster's maxRetries for leave.
+// permitRetry asks the cluster's maxRetries, or its retry budget, for leave.
 func (c *cluster) permitRetry() (release func(), ok bool) {
 	if !c.pool.AcquireRetry() {
+		c.retryOverflow.Add(1)
 		return nil, false
 	}
 	return c.pool.ReleaseRetry, true
@@ -146,6 +176,12 @@ func (c *cluster) permitRetry() (release func(), ok bool) {
 func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 	c.attempt = n
 	cl := c.cluster
+	if f := c.action.fault; f != nil && c.action.perTry && !c.shadow {
+		c.observed.Record.UpstreamTime, c.observed.Record.Details = -1, ""
+		if resp, err := c.inject(req, f); resp != nil || err != nil {
+			return resp, err
+		}
+	}
 	rt, scheme, err := cl.conns.upstream(c.via, c.view.Scheme, answer.IsGRPC(req.Header))
 	if err != nil {
 		closeBody(req)
@@ -165,6 +201,9 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 		if c.avoidsTried() || c.action.retry.RemoteLocalities() {
 			c.tried = append(c.tried, s.endpoint)
 		}
+		if c.hedges != nil {
+			c.hedges.picked(n, s.endpoint)
+		}
 		req.URL.Host = s.endpoint.Address
 		c.observed.Record.UpstreamHost, c.observed.Record.Destination = s.endpoint.Address, s.state.peer
 	} else {
@@ -183,7 +222,7 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 		s.endpoint.Begin()
 	}
 	began := time.Now()
-	if aspects := c.mesh.options.Aspects.Attempt; len(aspects) > 0 {
+	if aspects := c.mesh.options.Aspects.Attempt; len(aspects) > 0 && !c.shadow {
 		rt = wrapTransport(rt, aspects)
 	}
 	resp, err := rt.RoundTrip(req)
@@ -217,9 +256,13 @@ func (s *sending) lane() *breaker.Lane {
 
 // report tells outlier detection how the attempt went. What the caller broke off says nothing of the endpoint.
 func (s *sending) report(ctx context.Context, resp *http.Response, err error) {
-	result := resultOf(ctx, s.call.Context, resp, err)
-	if result == breaker.ConnectFailed {
-		s.call.cluster.connectFailures.Add(1)
+	c := s.call
+	result := resultOf(ctx, c.patron(), resp, err)
+	switch {
+	case result == breaker.ConnectFailed:
+		c.cluster.connectFailures.Add(1)
+	case result == breaker.TimedOut && ctx.Err() != nil && c.whole().Err() == nil:
+		c.cluster.perTryTimeouts.Add(1)
 	}
 	if s.state != nil {
 		s.state.host.Report(result)
@@ -233,8 +276,11 @@ func resultOf(ctx, caller context.Context, resp *http.Response, err error) break
 	if caller.Err() != nil {
 		return breaker.Ignored
 	}
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), route.ErrTimeout) {
-		return breaker.TimedOut
+	if ctx.Err() != nil {
+		if errors.Is(context.Cause(ctx), route.ErrTimeout) {
+			return breaker.TimedOut
+		}
+		return breaker.Ignored // we gave it up for another one
 	}
 	switch route.Classify(err, true).Flag {
 	case answer.UpstreamFailure:

@@ -12,12 +12,19 @@ import (
 // the aspects. Requests made with the request's context carry its trace and its x-request-id on. A nil next is
 // [http.DefaultServeMux].
 //
+// The request's context has the deadline of its caller, as a mesh's client or a sidecar tells it in
+// x-envoy-expected-rq-timeout-ms, or a gRPC client in grpc-timeout; it counts from the request's arrival, and ends with
+// the cause [ErrLate]. Requests made with the context tell it on, so that nobody works for a caller who waits no longer;
+// what is late before the application begins is answered 504 (DEADLINE_EXCEEDED). A deadline that the context has
+// already is never put off. The headers are believed: a caller from outside can only shorten its own time by them, and
+// gateways take x-envoy-* away.
+//
 // Handlers stay valid over [Mesh.Update].
 func (m *Mesh) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		next = http.DefaultServeMux
 	}
-	next = m.extensions.inside().wrap(wrapHandler(next, m.options.Aspects.AfterAuthorization))
+	next = m.extensions.inside().wrap(wrapHandler(inTime(next), m.options.Aspects.AfterAuthorization))
 	next = wrapHandler(next, m.options.Aspects.BeforeAuthorization)
 	return &handler{m, next}
 }
@@ -48,7 +55,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.Context = identity.NewContext(c.Context, c.peer)
 		c.observed.Record.MutualTLS = true
 	}
-	c.observed.Serve(w, r.WithContext(c), h.next)
+	ctx, cancel, ok := withDeadline(c.Context, r)
+	defer cancel()
+	next := h.next
+	if c.Context = ctx; !ok {
+		next = http.HandlerFunc(tooLate.Write)
+	}
+	c.observed.Serve(w, r.WithContext(c), next)
 }
 
 // peerOf is who sent the request: the SPIFFE ID of a client certificate that the server has verified.

@@ -35,6 +35,7 @@ type Mesh struct {
 	defaultRetry *route.RetryPolicy
 	passthrough  *http.Transport // to hosts that no rule names
 
+	mirrors        mirrors
 	draining       atomic.Bool
 	served, called *inflight
 	listeners      sync.Map // *listener → struct{}
@@ -55,6 +56,7 @@ type Mesh struct {
 func New(rules *Rules, o *Options) (*Mesh, error) {
 	m := &Mesh{options: o.withDefaults(), served: newInflight(), called: newInflight()}
 	o = m.options
+	m.mirrors.limit.Store(int64(o.MaxMirrors))
 	var err error
 	if m.extensions, err = newExtensions(o); err != nil {
 		return nil, err

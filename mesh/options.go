@@ -44,6 +44,10 @@ type Options struct {
 	// Rand is the one source of chance, in [0, 1): splits, faults, balancing, jitter. Nil means one that cannot be
 	// repeated; with a seeded one, and requests one after another, a run repeats itself. Calls are serialised.
 	Rand func() float64
+	// MaxMirrors is how many copies of requests for mirrors there may be at a time, under way or waiting for the
+	// request's body to go out, of which up to 1 MiB is kept. What is beyond is left out and counted: see
+	// [Mesh.Mirrors]. 0 means 256; a negative number means that nothing is mirrored.
+	MaxMirrors int
 	// RegistryOnly refuses requests to hosts that neither a rule nor a service names, with 502, unless a Sidecar
 	// says otherwise: Istio's outboundTrafficPolicy REGISTRY_ONLY. False passes them through unchanged.
 	RegistryOnly bool
@@ -123,6 +127,9 @@ func (o *Options) withDefaults() *Options {
 		d.Rand = rand.Float64
 	} else {
 		d.Rand = serialised(d.Rand)
+	}
+	if d.MaxMirrors == 0 {
+		d.MaxMirrors = maxMirrors
 	}
 	if d.LookupHost == nil {
 		d.LookupHost = net.DefaultResolver.LookupHost

@@ -14,6 +14,7 @@ import (
 	"github.com/go-inmesh/inmesh/internal/compile"
 	"github.com/go-inmesh/inmesh/internal/destination"
 	"github.com/go-inmesh/inmesh/internal/registry"
+	"github.com/go-inmesh/inmesh/internal/rule"
 	"github.com/go-inmesh/inmesh/route"
 	"github.com/go-inmesh/inmesh/route/balance"
 )
@@ -33,8 +34,10 @@ type snapshot struct {
 // action is what a route does beyond package route, compiled: parallel to a virtual host's routes.
 type action struct {
 	fault    *fault.Injector
+	perTry   bool // the fault is injected into each attempt
 	retry    *route.RetryPolicy
 	clusters []*cluster // parallel to the destinations; nil where the port is the request's
+	mirrors  []mirrored
 	keys     []*balance.Key
 	// What header operations there are, parallel to the destinations; the last is for answers of our own.
 	headers []struct{ request, response bool }
@@ -98,6 +101,19 @@ func (m *Mesh) clusterFor(spec *compile.Cluster, previous *snapshot, reg *regist
 	return m.newCluster(spec, reg)
 }
 
+// annotation is one of ours on the object that a route stands in: the delegate's, else the root's.
+func annotation(r *compile.Route, name string) string {
+	if r.Delegate != nil {
+		if v, ok := r.Delegate.Annotations[name]; ok {
+			return v
+		}
+	}
+	if r.Object == nil || r.Object.Kind != "VirtualService" {
+		return ""
+	}
+	return r.Object.Annotations[name]
+}
+
 func (m *Mesh) addActions(s *snapshot, vh *compile.VirtualHost) error {
 	if _, done := s.actions[vh]; done || vh.Router == nil {
 		return nil
@@ -113,13 +129,15 @@ func (m *Mesh) addActions(s *snapshot, vh *compile.VirtualHost) error {
 			}
 			a.fault.Rand = m.options.Rand
 		}
+		a.perTry = annotation(r, rule.FaultScope) == "attempt"
+		hedge := annotation(r, rule.HedgeOnPerTryTimeout) == "true"
 		a.retry = m.defaultRetry
 		if spec.GetRetries() != nil {
 			if a.retry, err = route.NewRetry(spec.GetRetries()); err != nil {
 				return fmt.Errorf("mesh: %s: %w", r.Position(), err)
 			}
 			if a.retry != nil {
-				a.retry.Rand = m.options.Rand
+				a.retry.Rand, a.retry.Hedge = m.options.Rand, hedge
 			}
 		}
 		a.headers = make([]struct{ request, response bool }, len(r.Clusters)+1)
@@ -136,6 +154,13 @@ func (m *Mesh) addActions(s *snapshot, vh *compile.VirtualHost) error {
 			if c := ref.Fixed(); c != nil {
 				a.clusters[j] = s.clusters[c.Name]
 			}
+		}
+		for _, ref := range r.Mirrors {
+			to := mirrored{ref: ref.ClusterRef, share: ref.Percent / 100}
+			if c := ref.Fixed(); c != nil {
+				to.cluster = s.clusters[c.Name]
+			}
+			a.mirrors = append(a.mirrors, to)
 		}
 		a.keys = keysOf(spec.GetRoute(), a.clusters)
 	}

@@ -69,6 +69,10 @@ type call struct {
 	httpsRedirect bool
 	peer          identity.Peer
 
+	limit  context.Context // of the whole call: the caller's, with the route's timeout; set where it is forwarded
+	shadow bool            // a copy for a mirror
+	hedges *hedges         // the tries that run side by side; nil otherwise
+
 	cluster  *cluster
 	dest     int
 	endpoint *balance.Endpoint
@@ -167,6 +171,11 @@ type terminal struct{}
 
 func (terminal) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := callOf(req.Context())
+	if err := req.Context().Err(); err != nil { // too late already
+		closeBody(req)
+		c.err, c.flags = context.Cause(req.Context()), addFlag(c.flags, answer.DownstreamTerminated)
+		return nil, c.err
+	}
 	resp, err := c.serve(req)
 	if err != nil {
 		c.err = err
@@ -182,7 +191,7 @@ func (c *call) serve(req *http.Request) (*http.Response, error) {
 	case c.route == nil:
 		return c.refuse(req, notFound())
 	}
-	if f := c.action.fault; f != nil {
+	if f := c.action.fault; f != nil && !c.action.perTry {
 		if resp, err := c.inject(req, f); resp != nil || err != nil {
 			return resp, err
 		}

@@ -129,6 +129,9 @@ func isUpgrade(r *http.Request) bool {
 	return r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0
 }
 
+// Hedges tells, after Begin, whether tries may run side by side.
+func (c *Call) Hedges() bool { return c.hedge && c.perTry > 0 }
+
 // Do makes the tries and returns the response of the last one, or what kept it from coming: an *answer.Error with
 // a sidecar's flag, status and body, or the caller's own error where the caller has given up or its body failed.
 // r belongs to the call, with its Header and URL; its context is Begin's.

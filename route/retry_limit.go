@@ -3,6 +3,7 @@ package route
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-inmesh/inmesh/internal/answer"
@@ -74,6 +75,29 @@ func (l limits) announce(h http.Header, elapsed time.Duration, deadline time.Tim
 	if l.grpc {
 		h[headerGRPCTime] = []string{formatGRPCTimeout(left)}
 	}
+}
+
+// TimeLeft is how long the caller of a request will wait for it, as the request's headers tell: the smaller of
+// x-envoy-expected-rq-timeout-ms and, on gRPC requests, grpc-timeout. It is 0 where no time is left, and ok is false
+// where nothing is said or can be read.
+func TimeLeft(h http.Header) (left time.Duration, ok bool) {
+	left = forever
+	if v := h[headerExpected]; len(v) > 0 {
+		if ms, is := number(v[0]); is && ms > 0 { // as elsewhere in Envoy, 0 would be no timeout
+			left = time.Duration(ms) * time.Millisecond
+		}
+	}
+	if v := h[headerGRPCTime]; len(v) > 0 && answer.IsGRPC(h) {
+		if own := parseGRPCTimeout(v[0]); own > 0 || noTime(v[0]) {
+			left = min(left, own)
+		}
+	}
+	return left, left != forever
+}
+
+// noTime tells whether a grpc-timeout is 0 of any unit: gRPC clients write so what is late already.
+func noTime(s string) bool {
+	return len(s) >= 2 && len(s) <= 9 && strings.Trim(s[:len(s)-1], "0") == "" && strings.Contains("HMSmun", s[len(s)-1:])
 }
 
 // parseGRPCTimeout reads gRPC's "<at most 8 digits><unit>", in whole milliseconds rounded up; 0 if it is not
