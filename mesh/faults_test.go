@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,18 +38,18 @@ func TestFaultsComeBeforeTheRouter(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				calls := 0
+				var calls atomic.Int64
 				m := open(t, rules(entry("a.com", "10.0.0.1"), virtual("a.com", "[{"+tt.http+", route: [{destination: {host: a.com}}]}]")), &mesh.Options{Rand: meshtest.Always(0)})
 				client := clientOf(m, meshtest.Fleet{"10.0.0.1:80": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					calls++
+					calls.Add(1)
 					tt.upstream.ServeHTTP(w, r)
 				})})
 				began := time.Now()
 				if got := lineOf(meshtest.Do(t, client, "GET", "http://a.com/")); got != tt.want {
 					t.Errorf("got %q, want %q", got, tt.want)
 				}
-				if took := time.Since(began); took != tt.took || calls != tt.calls {
-					t.Errorf("took %v with %d calls upstream, want %v with %d", took, calls, tt.took, tt.calls)
+				if took := time.Since(began); took != tt.took || calls.Load() != tt.calls {
+					t.Errorf("took %v with %d calls upstream, want %v with %d", took, calls.Load(), tt.took, tt.calls)
 				}
 			})
 		})
@@ -143,16 +144,16 @@ func TestChanceCanBeRepeated(t *testing.T) {
 // A timeout covers all tries and the pauses between them.
 func TestTimeoutCoversRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
+		var calls atomic.Int64
 		m := open(t, rules(entry("a.com", "10.0.0.1"), virtual("a.com", "[{timeout: 5s, retries: {attempts: 9, perTryTimeout: 2s, retryOn: reset, backoff: 1ms}, route: [{destination: {host: a.com}}]}]")),
 			&mesh.Options{Rand: meshtest.Always(0)})
 		began := time.Now()
 		got := meshtest.Do(t, clientOf(m, meshtest.Fleet{"10.0.0.1:80": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			calls++
+			calls.Add(1)
 			meshtest.Hang.ServeHTTP(w, r)
 		})}), "GET", "http://a.com/")
-		if verdict(got.Err) != "504 UT" || calls != 3 || time.Since(began) != 5*time.Second {
-			t.Errorf("got %v after %d tries in %v", got.Err, calls, time.Since(began))
+		if verdict(got.Err) != "504 UT" || calls.Load() != 3 || time.Since(began) != 5*time.Second {
+			t.Errorf("got %v after %d tries in %v", got.Err, calls.Load(), time.Since(began))
 		}
 	})
 }
