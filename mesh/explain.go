@@ -109,6 +109,9 @@ func (c *call) explain() *Explanation {
 		e.Code, e.Body = code, string(body)
 		_, e.ResponseHeaders = ops(hit, -1)
 	case route.Forward:
+		if e.Fault != nil && c.action.perTry {
+			e.Fault.Scope = "attempt"
+		}
 		c.explainForward(e, hit, at)
 	}
 	return e
@@ -143,7 +146,7 @@ func (c *call) explainForward(e *Explanation, hit *route.Route, at *compile.Rout
 	if p := a.retry; p != nil {
 		e.Retries = &ExplainedRetries{Attempts: p.Attempts(), RetryOn: p.RetryOn(), Backoff: p.Backoff().String()}
 		if t := p.PerTryTimeout(); t > 0 {
-			e.Retries.PerTryTimeout = t.String()
+			e.Retries.PerTryTimeout, e.Retries.Hedge = t.String(), p.Hedge
 		}
 	}
 	for _, m := range at.Mirrors {

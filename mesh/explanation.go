@@ -72,8 +72,10 @@ type ExplainedDestination struct {
 	ResponseHeaders *route.Ops `json:"responseHeaders,omitempty"`
 }
 
-// ExplainedFault is what is injected, with its percentages.
+// ExplainedFault is what is injected, with its percentages. Scope is "attempt" where each attempt draws its own, and
+// absent where the request does, once.
 type ExplainedFault struct {
+	Scope string          `json:"scope,omitempty"`
 	Delay *ExplainedDelay `json:"delay,omitempty"`
 	Abort *ExplainedAbort `json:"abort,omitempty"`
 }
@@ -95,8 +97,10 @@ type ExplainedAbort struct {
 type ExplainedRetries struct {
 	Attempts      int    `json:"attempts"`
 	PerTryTimeout string `json:"perTryTimeout,omitempty"`
-	RetryOn       string `json:"retryOn,omitempty"`
-	Backoff       string `json:"backoff,omitempty"`
+	// Hedge is true where the timeout ends no attempt, but has another one begin beside it.
+	Hedge   bool   `json:"hedgeOnPerTryTimeout,omitempty"`
+	RetryOn string `json:"retryOn,omitempty"`
+	Backoff string `json:"backoff,omitempty"`
 }
 
 // ExplainedMirror is a cluster that gets a share of requests, in percent, as copies.
@@ -143,11 +147,15 @@ func (e *Explanation) String() string {
 		line("route", "%s", routeName(r.Index, r.Name, r.Position))
 	}
 	if f := e.Fault; f != nil {
+		of := ""
+		if f.Scope != "" {
+			of = " of each " + f.Scope
+		}
 		if f.Delay != nil {
-			line("delay", "%s for %v %%", f.Delay.FixedDelay, f.Delay.Percentage)
+			line("delay", "%s for %v %%%s", f.Delay.FixedDelay, f.Delay.Percentage, of)
 		}
 		if f.Abort != nil {
-			line("abort", "%s for %v %%", cmp.Or(f.Abort.GRPCStatus, fmt.Sprint(f.Abort.HTTPStatus)), f.Abort.Percentage)
+			line("abort", "%s for %v %%%s", cmp.Or(f.Abort.GRPCStatus, fmt.Sprint(f.Abort.HTTPStatus)), f.Abort.Percentage, of)
 		}
 	}
 	if c := e.CORS; c != nil {
@@ -182,6 +190,9 @@ func (e *Explanation) String() string {
 		text := fmt.Sprintf("%d on %s", r.Attempts, r.RetryOn)
 		if r.PerTryTimeout != "" {
 			text += ", " + r.PerTryTimeout + " per try"
+			if r.Hedge {
+				text += ", then another beside it"
+			}
 		}
 		line("retries", "%s", text)
 	}
