@@ -24,7 +24,7 @@ func TestFaultsComeBeforeTheRouter(t *testing.T) {
 		upstream   http.Handler
 		want       string
 		took       time.Duration
-		calls      int
+		calls      int64
 	}{
 		{"a delay is not under the timeout", "timeout: 1s, fault: {delay: {fixedDelay: 5s, " + always + "}}", meshtest.Name("ok"), "ok", 5 * time.Second, 1},
 		{"the timeout begins after the delay", "timeout: 1s, fault: {delay: {fixedDelay: 5s, " + always + "}}", meshtest.Hang, "504 UT", 6 * time.Second, 1},
