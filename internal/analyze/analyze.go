@@ -43,6 +43,7 @@ func Set(set *rule.Set) []finding.Finding {
 	a.virtualServices()
 	a.destinationRules()
 	a.gateways()
+	a.ingresses()
 	a.sidecars()
 	a.serviceEntries()
 	a.serviceSelectors()

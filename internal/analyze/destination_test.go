@@ -31,7 +31,7 @@ spec:
   - route: [{destination: {host: reviews}}]
     mirrors:
     - destination: {host: reviews, subset: v1}
-`, []string{"11 warning MESH0009 http[0].mirrors[0]", "11 error IST0101 http[0].mirrors[0].destination.subset"}},
+`, []string{"11 error IST0101 http[0].mirrors[0].destination.subset"}},
 		{"a subset of a wildcard's rule", reviews + dr + `metadata: {name: all}
 spec: {host: "*.default.svc.cluster.local", subsets: [{name: v1, labels: {version: v1}}]}
 ---
@@ -170,6 +170,21 @@ spec:
 		{"there", root + vs + `metadata: {name: leaf, namespace: books}
 spec: {http: [{directResponse: {status: 200}}]}
 `, nil},
+		{"whose match lies elsewhere", vs + `metadata: {name: root}
+spec:
+  hosts: [a.com]
+  http:
+  - match: [{uri: {prefix: /a}}]
+    delegate: {name: leaf}
+---
+` + vs + `metadata: {name: leaf}
+spec:
+  http:
+  - match: [{uri: {prefix: /a/b}}]
+    directResponse: {status: 200}
+  - match: [{uri: {prefix: /b}}]
+    directResponse: {status: 200}
+`, []string{"17 warning MESH0018 http[1].match"}},
 		{"missing", root, []string{"7 error IST0101 http[0].delegate"}},
 		{"with hosts", root + vs + `metadata: {name: leaf, namespace: books}
 spec: {hosts: [b.com], http: [{directResponse: {status: 200}}]}

@@ -26,6 +26,7 @@ func (a *analysis) destinationRules() {
 		a.outliers(d, services)
 		a.emptySubsets(d, services)
 		a.clientTLS(d, services)
+		a.balanced(d)
 	}
 }
 

@@ -31,10 +31,6 @@ spec:
 spec: {hosts: [a.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
 ---
 ` + dr + "metadata: {name: a}\nspec: {host: a.com, trafficPolicy: {outlierDetection: {}}}\n", nil},
-		{"localities", entry("{address: 10.0.0.1, locality: eu/a}, {address: 10.0.0.2, locality: us/b}") + "  trafficPolicy:\n    outlierDetection: {maxEjectionPercent: 50}\n",
-			[]string{"16 warning MESH0009 trafficPolicy.outlierDetection"}},
-		{"localities that are not to count", entry("{address: 10.0.0.1, locality: eu/a}, {address: 10.0.0.2, locality: us/b}") +
-			"  trafficPolicy:\n    outlierDetection: {maxEjectionPercent: 50}\n    loadBalancer: {localityLbSetting: {enabled: false}}\n", nil},
 		{"a subset without endpoints", entry(two) + "  subsets:\n  - {name: v3, labels: {version: v3}}\n", []string{"16 warning IST0173 subsets[0].labels"}},
 	})
 }
@@ -66,6 +62,12 @@ spec: {hosts: [b.com], http: [{route: [{destination: {host: a.com}}]}]}
 		{"some clients", a + policy("a", "  workloadSelector: {matchLabels: {app: a}}\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}\n") + policy("b", "  trafficPolicy: {loadBalancer: {simple: RANDOM}}\n"), nil},
 		{"the mesh's TLS without names", a + policy("a", "  trafficPolicy:\n    tls: {mode: ISTIO_MUTUAL}\n"), []string{"12 warning MESH0009 trafficPolicy.tls.mode"}},
 		{"the mesh's TLS with names", a + policy("a", "  trafficPolicy:\n    tls: {mode: ISTIO_MUTUAL, subjectAltNames: [spiffe://a/b]}\n"), nil},
+		{"localities without outlier detection", a + policy("a", "  trafficPolicy:\n    loadBalancer: {localityLbSetting: {enabled: true}}\n"),
+			[]string{"12 warning MESH0016 trafficPolicy.loadBalancer.localityLbSetting"}},
+		{"localities with outlier detection", a + policy("a", "  trafficPolicy:\n    outlierDetection: {}\n  subsets: [{name: v1, trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}}]\n"), nil},
+		{"localities that are off", a + policy("a", "  trafficPolicy:\n    loadBalancer: {localityLbSetting: {enabled: false}}\n"), nil},
+		{"warmup of what is not warmed up", a + policy("a", "  trafficPolicy:\n    loadBalancer: {simple: RANDOM, warmup: {duration: 1s}}\n"),
+			[]string{"12 warning MESH0018 trafficPolicy.loadBalancer.warmup"}},
 		{"HTTP/1 over TLS", a + policy("a", "  trafficPolicy:\n    tls: {mode: SIMPLE}\n    connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}\n"),
 			[]string{"13 warning MESH0009 trafficPolicy.connectionPool.http.h2UpgradePolicy"}},
 	})

@@ -80,3 +80,20 @@ func TestSidecars(t *testing.T) {
 		{"what is not obeyed", sidecar("a", "a", ", inboundConnectionPool: {tcp: {maxConnections: 1}}"), []string{"4 warning MESH0009 inboundConnectionPool"}},
 	})
 }
+
+func TestIngresses(t *testing.T) {
+	ingress := func(spec string) string {
+		return reviews + "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: edge}\nspec:\n" + spec
+	}
+	table(t, []struct {
+		name, text string
+		want       []string
+	}{
+		{"fine", ingress("  rules:\n  - http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: reviews, port: {name: http}}}}]}\n"), nil},
+		{"an undeclared service", ingress("  defaultBackend: {service: {name: ratings, port: {number: 80}}}\n"), []string{"7 warning MESH0017 defaultBackend"}},
+		{"a port that the service lacks", ingress("  defaultBackend: {service: {name: reviews, port: {number: 80}}}\n"), []string{"7 error IST0101 defaultBackend"}},
+		{"a port name that the service lacks", ingress("  rules:\n  - http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: reviews, port: {name: grpc}}}}]}\n"),
+			[]string{"8 warning IST0101 rules[0].http.paths[0].backend"}},
+		{"a secret", ingress("  tls: [{secretName: s}]\n  defaultBackend: {service: {name: reviews, port: {number: 9080}}}\n"), []string{"7 warning MESH0009 tls"}},
+	})
+}

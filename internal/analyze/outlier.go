@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"fmt"
-	"strings"
 
 	networking "istio.io/api/networking/v1"
 
@@ -14,22 +13,19 @@ import (
 type cluster struct {
 	name      string // "reviews.default.svc.cluster.local", or its subset
 	endpoints int
-	places    int // localities
 }
 
 // detection is one outlierDetection of a rule, with the clusters that it acts on.
 type detection struct {
 	path     string
 	spec     *networking.OutlierDetection
-	locality *networking.LocalityLoadBalancerSetting
 	clusters []cluster
 }
 
-// outliers looks at a rule's outlier detection: whether it can ever eject, and what else would follow from it.
+// outliers looks at a rule's outlier detection: whether it can ever eject.
 func (a *analysis) outliers(d *destinationRule, services []*registry.Service) {
 	for _, o := range a.detections(d, services) {
 		a.canEject(d, o)
-		a.localities(d, o)
 	}
 }
 
@@ -43,11 +39,11 @@ func (a *analysis) detections(d *destinationRule, services []*registry.Service) 
 		}
 		o := at[path]
 		if o == nil {
-			o = &detection{path: path, spec: p.outlier, locality: p.locality}
+			o = &detection{path: path, spec: p.outlier}
 			at[path] = o
 			out = append(out, o)
 		}
-		o.clusters = append(o.clusters, cluster{name, len(endpoints), placesOf(endpoints)})
+		o.clusters = append(o.clusters, cluster{name, len(endpoints)})
 	}
 	for _, s := range services {
 		if s.Resolution != registry.Static {
@@ -66,9 +62,6 @@ func (a *analysis) detections(d *destinationRule, services []*registry.Service) 
 				if own.outlier == nil && !own.ported {
 					p.path, p.outlier = top.path, top.outlier
 				}
-				if own.locality == nil && !own.ported {
-					p.locality = top.locality
-				}
 				add(p.path, p, "subset "+sub.GetName()+" of "+s.Hostname, registry.Subset(endpoints, sub.GetLabels()))
 			}
 		}
@@ -76,32 +69,20 @@ func (a *analysis) detections(d *destinationRule, services []*registry.Service) 
 	return out
 }
 
-// placesOf is the number of localities.
-func placesOf(endpoints []registry.Endpoint) int {
-	seen := map[string]bool{}
-	for i, e := range endpoints {
-		if i == 0 || e.Locality != endpoints[i-1].Locality {
-			seen[e.Locality] = true
-		}
-	}
-	return len(seen)
-}
-
 // policy is what counts for one port.
 type policy struct {
-	path     string // of the outlierDetection
-	outlier  *networking.OutlierDetection
-	locality *networking.LocalityLoadBalancerSetting
-	ported   bool // from portLevelSettings, which replace all else
+	path    string // of the outlierDetection
+	outlier *networking.OutlierDetection
+	ported  bool // from portLevelSettings, which replace all else
 }
 
 func policyOf(path string, p *networking.TrafficPolicy, port int) policy {
 	for i, s := range p.GetPortLevelSettings() {
 		if int(s.GetPort().GetNumber()) == port {
-			return policy{finding.Index(path+".portLevelSettings", i) + ".outlierDetection", s.GetOutlierDetection(), s.GetLoadBalancer().GetLocalityLbSetting(), true}
+			return policy{finding.Index(path+".portLevelSettings", i) + ".outlierDetection", s.GetOutlierDetection(), true}
 		}
 	}
-	return policy{path + ".outlierDetection", p.GetOutlierDetection(), p.GetLoadBalancer().GetLocalityLbSetting(), false}
+	return policy{path + ".outlierDetection", p.GetOutlierDetection(), false}
 }
 
 // canEject warns where the share that may be ejected is less than one endpoint.
@@ -142,19 +123,4 @@ func distinct(words []string) []string {
 		}
 	}
 	return out
-}
-
-// localities says that outlier detection does not make the mesh prefer the client's own locality, as it does in Istio.
-func (a *analysis) localities(d *destinationRule, o *detection) {
-	if o.locality != nil { // it says so itself, or turns the preference off
-		return
-	}
-	for _, c := range o.clusters {
-		if c.places > 1 {
-			a.warn(d.Object, o.path, finding.CodeNotObeyed,
-				"not obeyed by this version: with it Istio prefers endpoints of the client's own locality; here the %d localities of %s are alike",
-				c.places, strings.TrimPrefix(c.name, "subset "))
-			return
-		}
-	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/go-inmesh/inmesh/route"
 )
 
-// ownAnnotations begin so; there are none that this version knows.
+// ownAnnotations begin so.
 const ownAnnotations = "inmesh/"
 
 // notObeyed says of every object what it asks for and does not get: what the account of Istio's fields says, and what
@@ -31,7 +31,7 @@ func (a *analysis) notObeyed() {
 		}
 		for _, k := range slices.Sorted(maps.Keys(o.Annotations)) {
 			if strings.HasPrefix(k, ownAnnotations) {
-				a.warn(o, finding.Key("/metadata.annotations", k), finding.CodeNotObeyed, "not obeyed by this version")
+				a.annotation(o, k)
 			}
 		}
 		switch spec := o.Spec.(type) {
@@ -46,6 +46,17 @@ func (a *analysis) notObeyed() {
 				}
 			}
 		}
+	}
+}
+
+// annotation warns of one of ours that means nothing as it stands.
+func (a *analysis) annotation(o *rule.Object, name string) {
+	path, value := finding.Key("/metadata.annotations", name), o.Annotations[name]
+	switch known := rule.AnnotationValues(o.Kind, name); {
+	case len(known) == 0:
+		a.warn(o, path, finding.CodeNotObeyed, "not obeyed by this version: no such annotation of a %s is known", o.Kind)
+	case !slices.Contains(known, value):
+		a.warn(o, path, finding.CodeNotObeyed, "not obeyed: %q is not %s", value, strings.Join(known, " or "))
 	}
 }
 

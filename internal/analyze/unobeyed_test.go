@@ -24,8 +24,7 @@ func TestNotObeyed(t *testing.T) {
 		want       []string
 	}{
 		{"a plain route", route("    timeout: 1s\n"), nil},
-		{"copies", route("    mirror: {host: reviews}\n    mirrorPercentage: {value: 10}\n"), []string{"10 warning MESH0009 http[0].mirror"}},
-		{"a share of no copies", route("    mirrorPercentage: {value: 10}\n"), []string{"10 warning MESH0009 http[0].mirrorPercentage"}},
+		{"copies", route("    mirror: {host: reviews}\n    mirrorPercentage: {value: 10}\n"), nil},
 		{"an operator that is known", route("    headers: {request: {set: {a: '%REQ(b)%'}}}\n"), nil},
 		{"an operator that is not", route("    headers:\n      request:\n        set: {a: '%GEOIP%'}\n"), []string{"12 error MESH0010 http[0].headers.request.set[a]"}},
 		{"a redirect that is none", vs + "metadata: {name: a}\nspec:\n  hosts: [a.com]\n  http:\n  - redirect: {uri: /b, redirectCode: 304}\n",
@@ -57,8 +56,11 @@ kind: PeerAuthentication
 metadata: {name: a}
 spec: {mtls: {mode: STRICT}}
 `, []string{"4 warning MESH0009 spec", "9 warning MESH0009 spec"}},
-		{"an annotation", vs + "metadata: {name: a, annotations: {inmesh/fault-scope: attempt}}\nspec: {hosts: [a.com], http: [{directResponse: {status: 200}}]}\n",
+		{"an annotation", vs + "metadata: {name: a, annotations: {inmesh/fault-scope: attempt}}\nspec: {hosts: [a.com], http: [{directResponse: {status: 200}}]}\n", nil},
+		{"an annotation with a value of its own", vs + "metadata: {name: a, annotations: {inmesh/fault-scope: often}}\nspec: {hosts: [a.com], http: [{directResponse: {status: 200}}]}\n",
 			[]string{"3 warning MESH0009 metadata.annotations[inmesh/fault-scope]"}},
+		{"an annotation that nobody knows", vs + "metadata: {name: a, annotations: {inmesh/fault: attempt}}\nspec: {hosts: [a.com], http: [{directResponse: {status: 200}}]}\n",
+			[]string{"3 warning MESH0009 metadata.annotations[inmesh/fault]"}},
 	})
 }
 

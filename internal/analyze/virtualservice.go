@@ -6,6 +6,7 @@ import (
 
 	networking "istio.io/api/networking/v1"
 
+	"github.com/go-inmesh/inmesh/internal/compile"
 	"github.com/go-inmesh/inmesh/internal/finding"
 	"github.com/go-inmesh/inmesh/internal/registry"
 	"github.com/go-inmesh/inmesh/internal/rule"
@@ -112,6 +113,13 @@ func (a *analysis) delegated(v *virtualService, path string, r *networking.HTTPR
 		a.errorf(v.Object, path, codeUnresolved, "no VirtualService %s: the route is left out", ref)
 	case !d.scope.sees(v.Namespace):
 		a.errorf(v.Object, path, codeUnresolved, "VirtualService %s is not exported to namespace %s: the route is left out", ref, v.Namespace)
+	default:
+		for j, leaf := range d.Spec.Http {
+			if leaf != nil && leaf.Delegate == nil && !compile.Narrows(r, leaf) {
+				a.warn(d.Object, finding.Index("http", j)+".match", finding.CodeSuspicious,
+					"no match lies within those of %s of %s: the route is left out there", strings.TrimSuffix(path, ".delegate"), where(v.Object))
+			}
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func destinationRule() []Field {
 }
 
 func trafficPolicy() []Field {
-	const tunnel, proxy, budget = "requests are not tunnelled", "no PROXY protocol header is sent", "there is no retry budget: maxRetries is the limit"
+	const tunnel, proxy = "requests are not tunnelled", "no PROXY protocol header is sent"
 	return list(
 		policyBlocks(),
 		[]Field{
@@ -37,7 +37,8 @@ func trafficPolicy() []Field {
 		under("portLevelSettings[]", policyBlocks()),
 		all("", Warned, tunnel, "", "tunnel", "tunnel.protocol", "tunnel.targetHost", "tunnel.targetPort"),
 		all("", Warned, proxy, "", "proxyProtocol", "proxyProtocol.version"),
-		all("", Warned, budget, "", "retryBudget", "retryBudget.percent", "retryBudget.minRetryConcurrency", "retryBudget.budgetInterval"),
+		[]Field{{Path: "retryBudget", Status: Honoured, Note: "in place of maxRetries; absent: none", Where: "mesh/cluster.go"}},
+		all("retryBudget", Honoured, "", "breaker/budget.go", "percent", "minRetryConcurrency", "budgetInterval"),
 	)
 }
 
@@ -48,27 +49,32 @@ func policyBlocks() []Field {
 }
 
 func loadBalancer() []Field {
-	const hash, place, zone, warm = "endpoints are picked by LEAST_REQUEST", "all localities are alike", "all zones are alike",
-		"new endpoints get their full share at once"
+	const zone = "all zones are alike"
 	return list(
 		[]Field{
 			{Path: "", Status: Honoured, Where: "mesh/members.go"},
 			{Path: "simple", Status: Honoured, Note: "LEAST_REQUEST where absent", Where: "route/balance/algorithm.go"},
+			{Path: "consistentHash", Status: Honoured, Note: "xxHash64, as Envoy: a ring unless it says Maglev", Where: "route/balance/algorithm.go"},
 		},
-		all("", Warned, hash, "", "consistentHash", "consistentHash.httpHeaderName", "consistentHash.httpCookie",
-			"consistentHash.httpCookie.name", "consistentHash.httpCookie.path", "consistentHash.httpCookie.ttl",
-			"consistentHash.httpCookie.attributes[]", "consistentHash.httpCookie.attributes[].name",
-			"consistentHash.httpCookie.attributes[].value", "consistentHash.useSourceIp", "consistentHash.httpQueryParameterName",
-			"consistentHash.ringHash", "consistentHash.ringHash.minimumRingSize", "consistentHash.maglev",
-			"consistentHash.maglev.tableSize", "consistentHash.minimumRingSize"),
-		[]Field{{Path: "localityLbSetting", Status: Warned, Note: place + "; enabled: false asks for just that", But: unlessDisabled(place)}},
-		all("localityLbSetting", Warned, place, "", "distribute[]", "distribute[].from", "distribute[].to[*]", "failover[]",
+		all("consistentHash", Honoured, "", "route/balance/hash.go", "httpHeaderName", "httpCookie", "httpCookie.name", "httpCookie.path",
+			"httpCookie.ttl", "httpCookie.attributes[]", "httpCookie.attributes[].name", "httpCookie.attributes[].value",
+			"useSourceIp", "httpQueryParameterName"),
+		all("consistentHash", Honoured, "", "route/balance/algorithm.go", "ringHash", "ringHash.minimumRingSize", "maglev", "maglev.tableSize"),
+		[]Field{
+			{Path: "consistentHash.minimumRingSize", Status: Honoured, Note: "an old form, with a warning", Where: "route/balance/algorithm.go"},
+			{Path: "localityLbSetting", Status: Honoured, Note: "absent: as enabled", Where: "route/balance"},
+			{Path: "localityLbSetting.enabled", Status: Honoured, Note: "true where absent; failover needs outlierDetection", Where: "route/balance"},
+		},
+		all("localityLbSetting", Honoured, "", "route/balance", "distribute[]", "distribute[].from", "distribute[].to[*]", "failover[]",
 			"failover[].from", "failover[].to", "failoverPriority[]"),
-		[]Field{{Path: "localityLbSetting.enabled", Status: Honoured, Note: "false is what happens; true is warned of", Where: "internal/coverage/destinationrule.go"}},
-		[]Field{{Path: "zoneAwareLbSetting", Status: Warned, Note: zone + "; enabled: false asks for just that", But: unlessDisabled(zone)}},
+		[]Field{
+			{Path: "zoneAwareLbSetting", Status: Warned, Note: zone + "; enabled: false asks for just that", But: unlessDisabled(zone)},
+			{Path: "zoneAwareLbSetting.enabled", Status: Honoured, Note: "false is what happens; true is warned of", Where: "route/balance"},
+		},
 		all("zoneAwareLbSetting", Warned, zone, "", "failover[]", "failover[].from", "failover[].to", "failoverPriority[]", "minClusterSize"),
-		[]Field{{Path: "zoneAwareLbSetting.enabled", Status: Honoured, Note: "false is what happens; true is warned of", Where: "internal/coverage/destinationrule.go"}},
-		all("", Warned, warm, "", "warmup", "warmup.duration", "warmup.minimumPercent", "warmup.aggression", "warmupDurationSecs"),
+		[]Field{{Path: "warmup", Status: Honoured, Note: "of LEAST_REQUEST and ROUND_ROBIN", Where: "route/balance/warmup.go"}},
+		all("warmup", Honoured, "", "route/balance/warmup.go", "duration", "minimumPercent", "aggression"),
+		[]Field{{Path: "warmupDurationSecs", Status: Honoured, Note: "an old form, with a warning", Where: "route/balance/warmup.go"}},
 	)
 }
 

@@ -29,7 +29,7 @@ func workloadEntry(path string) []Field {
 		{Path: "address", Status: Honoured, Note: "an IP, a name, or unix:///path", Where: "internal/registry/workload.go"},
 		{Path: "ports[*]", Status: Honoured, Note: "before targetPort and number", Where: "internal/registry/workload.go"},
 		{Path: "labels[*]", Status: Honoured, Note: "told from by subsets and selectors", Where: "internal/registry/workload.go"},
-		{Path: "locality", Status: Honoured, Note: "as labels and in telemetry; it draws no traffic", Where: "internal/registry/workload.go"},
+		{Path: "locality", Status: Honoured, Note: "requests prefer endpoints nearby where there is outlierDetection", Where: "internal/registry/workload.go"},
 		{Path: "weight", Status: Honoured, Note: "1 where absent", Where: "internal/registry/workload.go"},
 		{Path: "serviceAccount", Status: Honoured, Note: "in telemetry; a server's certificate is not held against it", Where: "internal/registry/workload.go"},
 		{Path: "network", Status: Warned, Note: "endpoints are dialled directly, in whatever network they are"},

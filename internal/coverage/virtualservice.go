@@ -118,7 +118,7 @@ func retries() []Field {
 		{Path: "retryOn", Status: Honoured, Note: "all conditions of Envoy; http3-post-connect-failure never happens", Where: "route/retry.go"},
 		{Path: "retryIgnorePreviousHosts", Status: Honoured, Where: "route/retry.go"},
 		{Path: "backoff", Status: Honoured, Note: "25ms where absent", Where: "route/retry.go"},
-		{Path: "retryRemoteLocalities", Status: Warned, Note: "all localities are alike, so that retries go to any"},
+		{Path: "retryRemoteLocalities", Status: Honoured, Where: "route/retry.go"},
 	}
 }
 
@@ -138,17 +138,18 @@ func fault() []Field {
 }
 
 func mirrors() []Field {
-	const why = "no copies of requests are sent"
 	return list(
-		[]Field{{Path: "mirror", Status: Warned, Note: why}, {Path: "mirrors[]", Status: Warned, Note: why}},
-		all("mirror", Warned, why, "", "host", "subset", "port", "port.number"),
-		all("mirrors[]", Warned, why, "", "destination", "destination.host", "destination.subset", "destination.port",
-			"destination.port.number", "percentage", "percentage.value"),
 		[]Field{
-			{Path: "mirrorPercent", Status: Warned, Note: why, With: "mirror"},
-			{Path: "mirrorPercentage", Status: Warned, Note: why, With: "mirror"},
-			{Path: "mirrorPercentage.value", Status: Warned, Note: why},
+			{Path: "mirror", Status: Honoured, Note: "its answer is not waited for", Where: "internal/compile/cluster.go"},
+			{Path: "mirrors[]", Status: Honoured, Note: "one draw for all of a request", Where: "internal/compile/cluster.go"},
+			{Path: "mirrorPercent", Status: Honoured, Note: "an old form, with a warning", Where: "internal/compile/cluster.go"},
+			{Path: "mirrorPercentage", Status: Honoured, Note: "100 where absent", Where: "internal/compile/cluster.go"},
+			{Path: "mirrorPercentage.value", Status: Honoured, Where: "internal/compile/cluster.go"},
+			{Path: "mirrors[].percentage", Status: Honoured, Note: "100 where absent", Where: "internal/compile/cluster.go"},
+			{Path: "mirrors[].percentage.value", Status: Honoured, Where: "internal/compile/cluster.go"},
 		},
+		all("mirror", Honoured, "", "internal/compile/cluster.go", "host", "subset", "port", "port.number"),
+		all("mirrors[].destination", Honoured, "", "internal/compile/cluster.go", "", "host", "subset", "port", "port.number"),
 	)
 }
 
