@@ -34,7 +34,7 @@ spec:
   - match: [{uri: {prefix: /v1/}}]
     rewrite: {uri: /}
     timeout: 2s
-    retries: {attempts: 2, retryOn: "5xx"}
+    retries: {attempts: 2, perTryTimeout: 500ms}
     route: [{destination: {host: greeter}}]
 `
 
@@ -63,7 +63,9 @@ func main() {
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(resp.Body)
 	fmt.Println(string(body))
-	fmt.Printf("%+v\n", *mesh.Outcome(resp, err))
+	call := mesh.Outcome(resp, err)
+	fmt.Println("cluster:", call.Cluster)
+	fmt.Println("rule:", call.VirtualService, "at", call.Rule, "- attempts:", call.Attempts)
 
 	_, err = client.Get("http://greeter/v2/hello") // the rule has no route for it
 	fmt.Println(err)

@@ -76,6 +76,8 @@ func serveUntil(ctx context.Context, t *town, variant string) error {
   curl -H 'Host: spelling.cloud' 'http://%[1]s/api/spell?word=abcz'
   curl http://%[1]s/debug/mesh/clusters
 
+In a browser: http://%[1]s/api/hello and http://%[1]s/api/spell?word=abcz
+
 Ctrl-C ends it.
 `, t.gateway, variant)
 	<-ctx.Done()

@@ -31,41 +31,11 @@ type town struct {
 // startTown starts all services, without any rule yet.
 func startTown(m manifests, gateway string) (*town, error) {
 	t := &town{manifests: m, alphabet: &alphabet{}}
-	start := func(app, version string, handler func(*mesh.Mesh) http.Handler) {
-		own, _ := mesh.New(nil, &mesh.Options{
-			Workload: mesh.Workload{Name: app + "-" + version, Namespace: "default", Labels: map[string]string{"app": app, "version": version}},
-			Logger:   slog.New(slog.DiscardHandler),
-		})
-		t.meshes = append(t.meshes, own)
-		addr, err := t.listen("127.0.0.1:0", own.Handler(handler(own)))
-		if err == nil {
-			err = t.enter(app, version, addr)
-		}
-		if err != nil {
-			panic(err) // loopback has no port left
-		}
-		if app == "spelling-service" {
-			t.spelling = own
-		}
+	err := t.startServices()
+	if err == nil {
+		err = t.startGateway(gateway)
 	}
-	start("hello-istio", "v1", hello("Hello Istio.", "v1"))
-	start("hello-istio", "v2", hello("Hello Istio, on a diet.", "v2"))
-	start("spelling-service", "v1", spelling)
-	start("a-service", "v1", letter("A", "Alpha"))
-	start("b-service", "v1", letter("B", "Bravo"))
-	start("c-service", "v1", letter("C", "Charlie"))
-	start("alphabet-service", "v1", func(*mesh.Mesh) http.Handler { return t.alphabet })
-
-	var err error
-	t.edge, err = mesh.New(nil, &mesh.Options{
-		Workload: mesh.Workload{Name: "istio-ingressgateway", Namespace: "default", Labels: map[string]string{"istio": "ingressgateway"}},
-		Logger:   slog.New(slog.DiscardHandler),
-	})
 	if err != nil {
-		return nil, err
-	}
-	t.meshes = append(t.meshes, t.edge)
-	if t.gateway, err = t.listen(gateway, t.frontDoor()); err != nil {
 		t.stop()
 		return nil, err
 	}
@@ -79,13 +49,79 @@ func startTown(m manifests, gateway string) (*town, error) {
 	return t, nil
 }
 
-// frontDoor is both gateways behind one port, and the debug pages.
+// startServices starts each version of each service, and notes where it runs.
+func (t *town) startServices() error {
+	for _, s := range []struct {
+		app, version string
+		handler      func(*mesh.Mesh) http.Handler
+	}{
+		{"hello-istio", "v1", hello("Hello Istio.", "v1")},
+		{"hello-istio", "v2", hello("Hello Istio, on a diet.", "v2")},
+		{"spelling-service", "v1", spelling},
+		{"a-service", "v1", letter("A", "Alpha")},
+		{"b-service", "v1", letter("B", "Bravo")},
+		{"c-service", "v1", letter("C", "Charlie")},
+		{"alphabet-service", "v1", func(*mesh.Mesh) http.Handler { return t.alphabet }},
+	} {
+		own, err := t.newMesh(s.app+"-"+s.version, map[string]string{"app": s.app, "version": s.version})
+		if err != nil {
+			return err
+		}
+		addr, err := t.listen("127.0.0.1:0", own.Handler(s.handler(own)))
+		if err == nil {
+			err = t.enter(s.app, s.version, addr)
+		}
+		if err != nil {
+			return err
+		}
+		if s.app == "spelling-service" {
+			t.spelling = own
+		}
+	}
+	return nil
+}
+
+// startGateway starts the gateway on its address.
+func (t *town) startGateway(address string) (err error) {
+	if t.edge, err = t.newMesh("istio-ingressgateway", map[string]string{"istio": "ingressgateway"}); err != nil {
+		return err
+	}
+	t.gateway, err = t.listen(address, t.frontDoor())
+	return err
+}
+
+// newMesh is the mesh of one workload, without any rule yet.
+func (t *town) newMesh(name string, labels map[string]string) (*mesh.Mesh, error) {
+	m, err := mesh.New(nil, &mesh.Options{
+		Workload: mesh.Workload{Name: name, Namespace: "default", Labels: labels},
+		Logger:   slog.New(slog.DiscardHandler),
+	})
+	if err == nil {
+		t.meshes = append(t.meshes, m)
+	}
+	return m, err
+}
+
+// frontDoor is both gateways behind one port, and the debug pages. A browser, which asks for the address that it is
+// given, finds the services by their paths.
 func (t *town) frontDoor() http.Handler {
+	hello, spelling := t.edge.Gateway("hello-istio-gateway"), t.edge.Gateway("spelling-gateway")
 	mux := http.NewServeMux()
-	mux.Handle("hello-istio.cloud/", t.edge.Gateway("hello-istio-gateway"))
-	mux.Handle("spelling.cloud/", t.edge.Gateway("spelling-gateway"))
+	mux.Handle("hello-istio.cloud/", hello)
+	mux.Handle("spelling.cloud/", spelling)
+	mux.Handle("/api/hello", under("hello-istio.cloud", hello))
+	mux.Handle("/api/spell", under("spelling.cloud", spelling))
 	mux.Handle("/debug/mesh/", t.spelling.DebugHandler())
 	return mux
+}
+
+// under is the handler for requests that ask for another host.
+func under(host string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.Host = host
+		h.ServeHTTP(w, r)
+	})
 }
 
 // listen serves on the address and tells the one that it got.
