@@ -154,6 +154,7 @@ type debugCluster struct {
 	Counts    breaker.Counts         `json:"counts"`
 	Outlier   *breaker.OutlierStatus `json:"outlierDetection,omitempty"`
 	Health    *breaker.HealthStatus  `json:"healthCheck,omitempty"`
+	Balancing *ExplainedBalancing    `json:"balancing,omitempty"` // where a hash, localities or warmup have a say
 	Endpoints []debugEndpoint        `json:"endpoints"`
 }
 
@@ -161,6 +162,7 @@ type debugEndpoint struct {
 	Address  string            `json:"address"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Locality string            `json:"locality,omitempty"`
+	Priority int               `json:"priority"`
 	Weight   int               `json:"weight,omitempty"`
 	Active   int64             `json:"active"`
 	Ejected  bool              `json:"ejected"`
@@ -172,7 +174,7 @@ func (m *Mesh) debugClusters() []debugCluster {
 	m.current.Load().eachCluster(func(c *cluster) {
 		g := c.members()
 		d := debugCluster{Name: c.name, Algorithm: string(g.balancer.Algorithm()), Limits: c.pool.Limits(), Counts: c.pool.Counts(),
-			Endpoints: []debugEndpoint{}}
+			Balancing: c.explainBalancing(), Endpoints: []debugEndpoint{}}
 		if c.policy.GetOutlierDetection() != nil {
 			status := g.outlier.Status()
 			d.Outlier = &status
@@ -182,7 +184,7 @@ func (m *Mesh) debugClusters() []debugCluster {
 			d.Health = &status
 		}
 		for _, e := range g.balancer.Endpoints() {
-			d.Endpoints = append(d.Endpoints, debugEndpoint{e.Address, e.Labels, e.Locality, e.Weight, e.Active(), e.Ejected(), e.Failing()})
+			d.Endpoints = append(d.Endpoints, debugEndpoint{e.Address, e.Labels, e.Locality, e.Priority(), e.Weight, e.Active(), e.Ejected(), e.Failing()})
 		}
 		list = append(list, d)
 	})

@@ -169,29 +169,31 @@ func (c *call) explainForward(e *Explanation, hit *route.Route, at *compile.Rout
 			}
 		}
 		if spec.Missing == "" {
-			d.Endpoints, d.Ejected = c.explainEndpoints(ref)
+			c.explainEndpoints(&d, ref)
 		}
 		e.Destinations = append(e.Destinations, d)
 	}
 }
 
-// explainEndpoints lists the addresses behind a destination: those in use, and those that are ejected.
-func (c *call) explainEndpoints(ref compile.ClusterRef) (in, out []string) {
+// explainEndpoints lists the addresses behind a destination, those in use and those that are ejected, and how one is
+// picked.
+func (c *call) explainEndpoints(d *ExplainedDestination, ref compile.ClusterRef) {
 	cl, err := c.snap.cluster(c.mesh, ref, c.view.Port)
 	if err != nil {
-		return nil, nil
+		return
 	}
 	if cl.direct {
-		return []string{c.view.Authority}, nil
+		d.Endpoints = []string{c.view.Authority}
+		return
 	}
 	for _, e := range cl.members().balancer.Endpoints() {
 		if e.Ejected() {
-			out = append(out, e.Address)
+			d.Ejected = append(d.Ejected, e.Address)
 		} else {
-			in = append(in, e.Address)
+			d.Endpoints = append(d.Endpoints, e.Address)
 		}
 	}
-	return in, out
+	d.Balancing = cl.explainBalancing()
 }
 
 func ops(r *route.Route, dest int) (request, response *route.Ops) { return some(r.HeaderOps(dest)) }

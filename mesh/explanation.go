@@ -64,6 +64,8 @@ type ExplainedDestination struct {
 	// Endpoints are the addresses behind it, those that are ejected left out.
 	Endpoints []string `json:"endpoints,omitempty"`
 	Ejected   []string `json:"ejected,omitempty"`
+	// Balancing tells how one of them is picked, where a hash, localities or warmup have a say in it.
+	Balancing *ExplainedBalancing `json:"balancing,omitempty"`
 	// Missing says why there is no such cluster: 503 NC.
 	Missing string `json:"missing,omitempty"`
 	// Authority is set where it differs from that of the first destination.
@@ -216,6 +218,7 @@ func (e *Explanation) String() string {
 			}
 		}
 		line("destination", "%s", text)
+		d.Balancing.write(line)
 		if d.Authority != "" {
 			line("  sent to", "%s", d.Authority)
 		}

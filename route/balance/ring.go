@@ -22,11 +22,15 @@ const (
 // number belongs to the endpoint at the next place. When an endpoint comes or goes, only the numbers before its own
 // places change hands. The places are those of Envoy: xxHash64 of "10.0.0.1:80_0", "10.0.0.1:80_1" and so on.
 type ring struct {
-	at    []uint64 // the places, in order
-	owner []uint32 // the endpoint at each
-	guide []uint32 // for each step of 1<<shift: the first place in the step or after it
-	shift int
-	eps   []*Endpoint
+	places []spot   // in order
+	guide  []uint32 // for each step of 1<<shift: the first place in the step or after it
+	shift  int
+}
+
+// spot is a place of a ring.
+type spot struct {
+	at uint64
+	e  *Endpoint
 }
 
 // portion is an endpoint with its part of all requests; the parts sum to 1 at most.
@@ -42,46 +46,52 @@ func newRing(ps []portion, size uint64) *ring {
 	for _, p := range ps {
 		least = min(least, p.part)
 	}
-	scale := min(math.Ceil(least*float64(size))/least, maxRing)
-	type place struct {
-		at    uint64
-		owner uint32
-	}
-	places := make([]place, 0, int(math.Ceil(scale))+1)
-	r := &ring{eps: make([]*Endpoint, len(ps))}
+	scale := scaleOf(least, size)
+	places := make([]spot, 0, int(math.Ceil(scale))+1)
 	var key []byte
 	target := 0.0
-	for i, p := range ps {
-		r.eps[i] = p.e
+	for _, p := range ps {
 		key = append(append(key[:0], p.e.Address...), '_')
 		stem := len(key)
 		target += scale * p.part
 		for n := uint64(0); float64(len(places)) < target; n++ {
 			key = strconv.AppendUint(key[:stem], n, 10)
-			places = append(places, place{xxhash.Sum64(key), uint32(i)})
+			places = append(places, spot{xxhash.Sum64(key), p.e})
 		}
 	}
-	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
-	r.at, r.owner = make([]uint64, len(places)), make([]uint32, len(places))
-	for i, p := range places {
-		r.at[i], r.owner[i] = p.at, p.owner
-	}
-	r.index()
-	return r
+	return order(places)
 }
 
-// index lays the guide, of one or two steps for each place: as the places are spread evenly, a search looks at one or
-// two of them, however many there are.
-func (r *ring) index() {
-	r.shift = 64 - bits.Len(uint(len(r.at)))
+// scaleOf is how many places a ring has, by the part of its smallest endpoint.
+func scaleOf(least float64, size uint64) float64 {
+	return min(math.Ceil(least*float64(size))/least, maxRing)
+}
+
+// order sorts the places and lays the guide, of two to four steps for each place. As a hash spreads the places evenly,
+// there are few in a step: to sort them takes linear time, and a search looks at one or two, however many there are.
+func order(places []spot) *ring {
+	r := &ring{places: make([]spot, len(places)), shift: 63 - bits.Len(uint(len(places)))}
 	r.guide = make([]uint32, 1<<(64-r.shift)+1)
-	i := 0
-	for step := range r.guide {
-		for i < len(r.at) && r.at[i]>>r.shift < uint64(step) {
-			i++
-		}
-		r.guide[step] = uint32(i)
+	for _, p := range places {
+		r.guide[p.at>>r.shift+1]++
 	}
+	for i := 1; i < len(r.guide); i++ {
+		r.guide[i] += r.guide[i-1]
+	}
+	for _, p := range places {
+		i := &r.guide[p.at>>r.shift]
+		r.places[*i] = p
+		*i++
+	}
+	// Each step now tells where the next one begins.
+	copy(r.guide[1:], r.guide)
+	r.guide[0] = 0
+	for i := range len(r.guide) - 1 {
+		if in := r.places[r.guide[i]:r.guide[i+1]]; len(in) > 1 {
+			slices.SortStableFunc(in, func(a, b spot) int { return cmp.Compare(a.at, b.at) })
+		}
+	}
+	return r
 }
 
 // near is how many places are looked at one after another before the search halves what is left.
@@ -92,14 +102,14 @@ func (r *ring) find(n uint64) int {
 	step := n >> r.shift
 	i, end := int(r.guide[step]), int(r.guide[step+1])
 	for stop := min(end, i+near); i < stop; i++ {
-		if r.at[i] >= n {
+		if r.places[i].at >= n {
 			return i
 		}
 	}
 	if i < end {
-		i += sort.Search(end-i, func(k int) bool { return r.at[i+k] >= n })
+		i += sort.Search(end-i, func(k int) bool { return r.places[i+k].at >= n })
 	}
-	if i == len(r.at) {
+	if i == len(r.places) {
 		return 0
 	}
 	return i
@@ -109,19 +119,19 @@ func (r *ring) find(n uint64) int {
 func (r *ring) draw(n uint64, attempt int) *Endpoint {
 	i := r.find(n)
 	if attempt > 0 {
-		i = (i + attempt) % len(r.at)
+		i = (i + attempt) % len(r.places)
 	}
-	return r.eps[r.owner[i]]
+	return r.places[i].e
 }
 
 func (r *ring) shares(part float64, add func(*Endpoint, float64)) {
-	before := r.at[len(r.at)-1]
-	for i, at := range r.at {
-		arc := at - before // wraps around at the first
-		if len(r.at) == 1 {
+	before := r.places[len(r.places)-1].at
+	for _, p := range r.places {
+		arc := p.at - before // wraps around at the first
+		if len(r.places) == 1 {
 			arc = math.MaxUint64
 		}
-		add(r.eps[r.owner[i]], part*float64(arc)/(1<<64))
-		before = at
+		add(p.e, part*float64(arc)/(1<<64))
+		before = p.at
 	}
 }
