@@ -85,7 +85,7 @@ func (m *Mesh) newCluster(spec *compile.Cluster, reg *registry.Registry) (*clust
 		c.service = observe.NewService(spec.Host, "", "")
 	}
 	c.permit = c.permitRetry
-	c.conns.init(m, spec)
+	c.conns.init(m, spec, c.pool)
 	c.update(m, spec, reg)
 	return c, nil
 }

@@ -124,12 +124,16 @@ func (p *prober) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t == nil {
 		return nil, ErrClosed
 	}
-	rt, scheme, err := p.cluster.conns.upstream(t, p.cluster.scheme(), false)
+	conns := &p.cluster.conns
+	up, err := conns.upstream(t, p.cluster.scheme(), req, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.URL.Scheme = scheme
-	return rt.RoundTrip(req)
+	req.URL.Scheme = up.scheme
+	if up.base == nil {
+		up.base = conns.probe(up.kind, req.URL.Host)
+	}
+	return up.base.RoundTrip(req)
 }
 
 // scheme is what the application would ask for at the cluster's port.

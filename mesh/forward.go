@@ -182,7 +182,11 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 			return resp, err
 		}
 	}
-	rt, scheme, err := cl.conns.upstream(c.via, c.view.Scheme, answer.IsGRPC(req.Header))
+	scheme := c.view.Scheme
+	if c.gateway {
+		scheme = "http" // its TLS ends here
+	}
+	up, err := cl.conns.upstream(c.via, scheme, req, c.inbound)
 	if err != nil {
 		closeBody(req)
 		return nil, err
@@ -209,12 +213,15 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 	} else {
 		c.observed.Record.UpstreamHost = req.URL.Host
 	}
-	req.URL.Scheme = scheme
+	req.URL.Scheme = up.scheme
 	cl.requests.Add(1)
 	if n > 1 {
 		cl.retries.Add(1)
 	}
-	if s.permit, err = cl.pool.Acquire(req.Context(), s.lane(), cl.conns.protocol(answer.IsGRPC(req.Header))); err != nil {
+	rt := up.base
+	if rt == nil {
+		rt = cl.conns.pool(up.kind, s.state, req.URL) // it keeps within the limits itself
+	} else if s.permit, err = cl.pool.Acquire(req.Context(), s.lane(), cl.conns.protocol(req, c.inbound)); err != nil {
 		closeBody(req)
 		return nil, err
 	}
@@ -251,7 +258,7 @@ func (s *sending) lane() *breaker.Lane {
 	if s.state == nil {
 		return nil
 	}
-	return s.state.lane
+	return &s.state.lanes.limited
 }
 
 // report tells outlier detection how the attempt went. What the caller broke off says nothing of the endpoint.

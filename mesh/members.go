@@ -15,13 +15,14 @@ type members struct {
 	outlier  *breaker.Outlier
 	health   *breaker.Health // nil: not checked
 	marking  sync.Mutex
+	conns    *connections // of the cluster
 }
 
 // endpointState is what the mesh keeps with each endpoint.
 type endpointState struct {
-	host *breaker.Host
-	lane *breaker.Lane
-	peer observe.Peer
+	host  *breaker.Host
+	lanes *lanes
+	peer  observe.Peer
 }
 
 // stateOf is the endpoint's state; every endpoint of a cluster has one.
@@ -35,7 +36,7 @@ func (m *Mesh) newMembers(c *cluster) (*members, error) {
 	b.PanicPercent = int(c.policy.GetOutlierDetection().GetMinHealthPercent())
 	b.Failover = c.policy.GetOutlierDetection() != nil
 	b.Client = m.client
-	g := &members{balancer: b}
+	g := &members{balancer: b, conns: &c.conns}
 	if g.health, err = m.newHealth(c, g); err != nil {
 		return nil, err
 	}
@@ -79,19 +80,38 @@ func (g *members) set(m *Mesh, eps []registry.Endpoint) {
 	if g.health != nil {
 		g.health.Update(addresses)
 	}
-	all := balance.Carry(g.balancer.Endpoints(), fresh)
+	before := g.balancer.Endpoints()
+	all := balance.Carry(before, fresh)
 	for i, e := range all {
 		if e != fresh[i] {
 			continue // as before, and in use
 		}
-		state := &endpointState{host: g.outlier.Host(e.Address), lane: new(breaker.Lane), peer: m.observer.Peer(observe.Workload{
+		state := &endpointState{host: g.outlier.Host(e.Address), lanes: new(lanes), peer: m.observer.Peer(observe.Workload{
 			Name: e.Workload, Namespace: e.Namespace, Labels: e.Labels, Principal: m.principal(e.Namespace, e.ServiceAccount),
 		})}
 		if old, ok := e.Extra.(*endpointState); ok {
-			state.lane = old.lane // the same address, otherwise described
+			state.lanes = old.lanes // the same address, otherwise described
 		}
 		e.Extra = state
 	}
 	g.balancer.Update(all)
 	g.mark()
+	g.part(before, all)
+}
+
+// part closes the connections to endpoints that are no longer there.
+func (g *members) part(before, now []*balance.Endpoint) {
+	if len(before) == 0 {
+		return
+	}
+	stay := make(map[*lanes]bool, len(now))
+	for _, e := range now {
+		stay[stateOf(e).lanes] = true
+	}
+	for _, e := range before {
+		if l := stateOf(e).lanes; !stay[l] {
+			g.conns.leave(l)
+			g.conns.leaveProbes(e.Address)
+		}
+	}
 }

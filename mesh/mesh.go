@@ -75,7 +75,7 @@ func New(rules *Rules, o *Options) (*Mesh, error) {
 	m.defaultRetry.Rand = o.Rand
 	m.client = balance.Client{Locality: o.Workload.Locality, Labels: registry.WithPlace(o.Workload.Labels, o.Workload.Locality, "", "")}
 	m.life, m.end = context.WithCancel(context.Background())
-	m.passthrough = m.newTransport(nil, nil)
+	m.passthrough = m.newPassthrough()
 	if err := m.Update(rules); err != nil {
 		_ = m.Close()
 		return nil, err

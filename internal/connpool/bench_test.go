@@ -1,0 +1,63 @@
+package connpool
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+)
+
+// serve runs a handler on loopback, over HTTP/1.1 and HTTP/2 without TLS, and gives its address.
+func serve(tb testing.TB, h http.Handler) string {
+	tb.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	tb.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// BenchmarkRoundTrip is a request over loopback through a pool, and through an http.Transport for comparison. The
+// server is in the figures.
+func BenchmarkRoundTrip(b *testing.B) {
+	address := serve(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello world") }))
+	for _, proto := range []Protocol{HTTP1, HTTP2} {
+		bare := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000, Protocols: new(http.Protocols)}
+		bare.Protocols.SetHTTP1(proto == HTTP1)
+		bare.Protocols.SetUnencryptedHTTP2(proto == HTTP2)
+		pool := NewWay(Settings{Protocol: proto, IdleTimeout: 1 << 40}).Pool("tcp", address)
+		for name, rt := range map[string]http.RoundTripper{"pool": pool, "transport": bare} {
+			req := &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: address, Path: "/"}, Header: http.Header{}}
+			once := func() {
+				resp, err := rt.RoundTrip(req.WithContext(b.Context()))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+			b.Run(fmt.Sprintf("HTTP%d/%s/1", proto+1, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					once()
+				}
+			})
+			b.Run(fmt.Sprintf("HTTP%d/%s/16", proto+1, name), func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetParallelism(8)
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						once()
+					}
+				})
+			})
+		}
+		bare.CloseIdleConnections()
+		pool.Retire()
+	}
+}
