@@ -63,7 +63,7 @@ func (s *AdaptiveConcurrency) check() error {
 		fs.Errorf(at, "nil, want settings")
 		return fs.Err("breaker")
 	}
-	percent(&fs, at+".sampleAggregatePercentile", s.SampleAggregatePercentile, 0, 100)
+	percent(&fs, at+".sampleAggregatePercentile", s.SampleAggregatePercentile, 0)
 	limit, rtt := s.ConcurrencyLimitParams, s.MinRTTCalcParams
 	const ofLimit, ofRTT = at + ".concurrencyLimitParams", at + ".minRTTCalcParams"
 	atLeast(&fs, ofLimit+".maxConcurrencyLimit", limit.MaxConcurrencyLimit, 0)
@@ -81,10 +81,10 @@ func (s *AdaptiveConcurrency) check() error {
 		fs.Errorf(ofRTT+".minConcurrency", "%d is above maxConcurrencyLimit, %d", least, most)
 	}
 	if rtt.Jitter != nil {
-		percent(&fs, ofRTT+".jitter", *rtt.Jitter, 0, 100)
+		percent(&fs, ofRTT+".jitter", *rtt.Jitter, 0)
 	}
 	if rtt.Buffer != nil {
-		percent(&fs, ofRTT+".buffer", *rtt.Buffer, 0, 100)
+		percent(&fs, ofRTT+".buffer", *rtt.Buffer, 0)
 	}
 	refusalStatus(&fs, at+".concurrencyLimitExceededStatus", s.ConcurrencyLimitExceededStatus)
 	return fs.Err("breaker")

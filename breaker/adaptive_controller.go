@@ -138,7 +138,10 @@ func (s *Slot) Cancel() {
 }
 
 // Limit is how many requests may be served at once now.
-func (c *Concurrency) Limit() int { return int(c.limit.Load()) }
+func (c *Concurrency) Limit() int {
+	c.now()
+	return int(c.limit.Load())
+}
 
 // Status is the state of this moment.
 func (c *Concurrency) Status() ConcurrencyStatus {

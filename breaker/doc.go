@@ -17,6 +17,9 @@
 // [Breaker] is the whole for a client without a mesh. [Pool] and [Outlier] are its halves, for those who know
 // the endpoints of a service.
 //
+// What Istio has no field for is here under the names of Envoy's filters, each with a New of its own: [NewRateLimit],
+// [NewConcurrency], [NewAdmission] and [NewHealth].
+//
 // The rules are Envoy's, as Istio configures them:
 // https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings,
 // https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking and

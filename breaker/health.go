@@ -106,7 +106,7 @@ func (s *HealthCheck) check() error {
 	} {
 		notNegative(&fs, finding.Join(at, d.name), d.d)
 	}
-	percent(&fs, at+".intervalJitterPercent", s.IntervalJitterPercent, 0, 100)
+	percent(&fs, at+".intervalJitterPercent", s.IntervalJitterPercent, 0)
 	atLeast(&fs, at+".unhealthyThreshold", s.UnhealthyThreshold, 0)
 	atLeast(&fs, at+".healthyThreshold", s.HealthyThreshold, 0)
 	if (s.HTTPHealthCheck == nil) == (s.TCPHealthCheck == nil) {

@@ -73,10 +73,10 @@ func notNegative(fs *finding.Faults, path string, d time.Duration) {
 	}
 }
 
-// percent judges a percentage between bounds; NaN is out of any.
-func percent(fs *finding.Faults, path string, got, least, most float64) {
-	if !(got >= least && got <= most) || math.IsNaN(got) {
-		fs.Errorf(path, "%v is not in %v..%v", got, least, most)
+// percent judges a percentage, which must be a number.
+func percent(fs *finding.Faults, path string, got, least float64) {
+	if math.IsNaN(got) || got < least || got > 100 {
+		fs.Errorf(path, "%v is not in %v..100", got, least)
 	}
 }
 

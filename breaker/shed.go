@@ -87,10 +87,10 @@ func (s *AdmissionControl) check() error {
 		fs.Errorf(at+".aggression", "%v is not in 1..1000", a)
 	}
 	if s.SRThreshold != 0 {
-		percent(&fs, at+".srThreshold", s.SRThreshold, 1, 100)
+		percent(&fs, at+".srThreshold", s.SRThreshold, 1)
 	}
 	atLeast(&fs, at+".rpsThreshold", s.RPSThreshold, 0)
-	percent(&fs, at+".maxRejectionProbability", s.MaxRejectionProbability, 0, 100)
+	percent(&fs, at+".maxRejectionProbability", s.MaxRejectionProbability, 0)
 	checkRanges(&fs, at+".successCriteria.http", s.SuccessCriteria.HTTP)
 	for i, g := range s.SuccessCriteria.GRPC {
 		if g < 0 || g > 16 {

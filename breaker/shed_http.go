@@ -94,7 +94,7 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !b.done {
 		b.done = true
-		if err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+		if err == io.EOF {
 			b.admission.Report(b.resp.StatusCode, b.resp.Header, b.resp.Trailer)
 		} else if !errors.Is(err, context.Canceled) {
 			b.admission.Report(0, nil, nil)

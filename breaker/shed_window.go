@@ -72,7 +72,8 @@ func (w *window) turn(second int64) *cells {
 		}
 	}
 	clear(w.kept[len(kept):])
-	w.kept = append(kept, s.live)
+	kept = append(kept, s.live)
+	w.kept = kept
 	w.last.Store(s)
 	return s
 }
