@@ -272,7 +272,7 @@ func acquire2(p *Pool, l *Lane) error {
 
 func TestRetries(t *testing.T) {
 	p := newPool(t, 0, 0, 0, 2)
-	if !p.AcquireRetry() || !p.AcquireRetry() || p.AcquireRetry() {
+	if first, second, third := p.AcquireRetry(), p.AcquireRetry(), p.AcquireRetry(); !first || !second || third {
 		t.Error("want two retries and no third")
 	}
 	p.ReleaseRetry()

@@ -51,7 +51,7 @@ func New(spec *networking.HTTPFaultInjection) (*Injector, error) {
 	in := &Injector{}
 	if d := spec.GetDelay(); d != nil {
 		in.delay = d.GetFixedDelay().AsDuration()
-		in.delayParts = parts(d.GetPercentage(), d.GetPercent()) //nolint:staticcheck // percent is the old form, still honoured
+		in.delayParts = parts(d.GetPercentage(), d.GetPercent()) // percent is the old form, still honoured
 	}
 	if a := spec.GetAbort(); a != nil {
 		in.abort = answer.Reply{Body: Body, GRPC: -1}

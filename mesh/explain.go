@@ -236,7 +236,7 @@ func explainFault(f *networking.HTTPFaultInjection) *ExplainedFault {
 	if d := f.GetDelay(); d.GetFixedDelay() != nil {
 		out.Delay = &ExplainedDelay{FixedDelay: d.GetFixedDelay().AsDuration().String(), Percentage: d.GetPercentage().GetValue()}
 		if d.GetPercentage() == nil {
-			out.Delay.Percentage = float64(d.GetPercent()) //nolint:staticcheck // the old form, still honoured
+			out.Delay.Percentage = float64(d.GetPercent()) // the old form, still honoured
 		}
 	}
 	if a := f.GetAbort(); a.GetErrorType() != nil {

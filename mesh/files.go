@@ -108,7 +108,7 @@ func (f *FilesSource) watchFolders(w *fsnotify.Watcher) {
 		}
 		_ = filepath.WalkDir(p, func(name string, d os.DirEntry, err error) error {
 			if err != nil || !d.IsDir() {
-				return nil
+				return nil //nolint:nilerr // what cannot be looked into is not watched
 			}
 			if name != p && strings.HasPrefix(d.Name(), ".") {
 				return filepath.SkipDir

@@ -37,7 +37,7 @@ func newCORS(p *networking.CorsPolicy, c *compiler) (*CORS, error) {
 	}
 	matches := p.AllowOrigins
 	if matches == nil {
-		for _, o := range p.AllowOrigin { //nolint:staticcheck // the older form, which Istio still honours
+		for _, o := range p.AllowOrigin { // the older form, which Istio still honours
 			matches = append(matches, &networking.StringMatch{MatchType: &networking.StringMatch_Exact{Exact: o}})
 		}
 	}

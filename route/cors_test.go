@@ -92,8 +92,8 @@ func TestCORSOrigins(t *testing.T) {
 		{"regex is anchored", origins(matching(`https://.*\.a\.com`)), "https://x.a.com.evil.org", false},
 		{"second of two", origins(exactly("https://a.com"), exactly("https://b.com")), "https://b.com", true},
 		{"no origin", origins(exactly("*")), "", false},
-		{"older form", &networking.CorsPolicy{AllowOrigin: []string{"https://a.com"}}, "https://a.com", true}, //nolint:staticcheck // as Istio
-		{"older form, star", &networking.CorsPolicy{AllowOrigin: []string{"*"}}, "https://a.com", true},       //nolint:staticcheck // as Istio
+		{"older form", &networking.CorsPolicy{AllowOrigin: []string{"https://a.com"}}, "https://a.com", true}, // as Istio
+		{"older form, star", &networking.CorsPolicy{AllowOrigin: []string{"*"}}, "https://a.com", true},       // as Istio
 		{"none", &networking.CorsPolicy{}, "https://a.com", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

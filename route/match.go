@@ -67,7 +67,7 @@ func (c *compiler) text(m *networking.StringMatch, fold bool) (text, error) {
 func compileRegex(s string) (text, error) {
 	tree, err := syntax.Parse(s, syntax.Perl)
 	if err != nil {
-		return text{}, fmt.Errorf("regex %q: %v", s, err)
+		return text{}, fmt.Errorf("regex %q: %w", s, err)
 	}
 	tree = tree.Simplify()
 	if t, ok := plain(tree); ok {
@@ -77,7 +77,7 @@ func compileRegex(s string) (text, error) {
 	if len(s) > 256 {
 		// What parses alone might nest too deep for Go with our own parentheses around it.
 		if _, err := p.compile(); err != nil {
-			return text{}, fmt.Errorf("regex %q: %v", clip(s), err)
+			return text{}, fmt.Errorf("regex %q: %w", clip(s), err)
 		}
 	}
 	lead, _ := leading(tree)

@@ -103,8 +103,7 @@ func normalizePath(p string) string {
 // isNormal tells whether the path can stay as it is; almost all can.
 func isNormal(p string) bool {
 	for i := range len(p) {
-		switch c := p[i]; {
-		case c == '%' || c == '\\' || c == '.' && p[i-1] == '/' || mustEscape(c):
+		if c := p[i]; c == '%' || c == '\\' || c == '.' && p[i-1] == '/' || mustEscape(c) {
 			return false
 		}
 	}

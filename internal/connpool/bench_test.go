@@ -4,27 +4,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"testing"
 )
 
-// serve runs a handler on loopback, over HTTP/1.1 and HTTP/2 without TLS, and gives its address.
-func serve(tb testing.TB, h http.Handler) string {
-	tb.Helper()
-	s := httptest.NewUnstartedServer(h)
-	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetHTTP1(true)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.Start()
-	tb.Cleanup(s.Close)
-	return s.Listener.Addr().String()
-}
-
 // BenchmarkRoundTrip is a request over loopback through a pool, and through an http.Transport for comparison. The
 // server is in the figures.
 func BenchmarkRoundTrip(b *testing.B) {
-	address := serve(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello world") }))
+	address := serve(b, hello).address
 	for _, proto := range []Protocol{HTTP1, HTTP2} {
 		bare := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000, Protocols: new(http.Protocols)}
 		bare.Protocols.SetHTTP1(proto == HTTP1)

@@ -47,11 +47,12 @@ func Older(a, b *Object) int {
 // Finding places a fault of the object's spec: its path is looked up in the document.
 func (o *Object) Finding(f finding.Fault) finding.Finding {
 	path := f.Path
-	if path == "" {
+	switch {
+	case path == "":
 		path = "spec"
-	} else if path[0] != '/' {
+	case path[0] != '/':
 		path = "spec." + path
-	} else {
+	default:
 		path = path[1:] // from the document's root: "/metadata.name"
 	}
 	return finding.Finding{

@@ -20,12 +20,12 @@ const maxSize = 64 << 20
 func Parse(file string, data []byte) ([]*Object, []finding.Finding) {
 	p := parser{file: file, kinds: kinds()}
 	if len(data) > maxSize {
-		p.report(finding.Error, finding.CodeSyntax, 1, 1, fmt.Sprintf("%d bytes of text, expected at most %d", len(data), maxSize))
+		p.report(finding.CodeSyntax, 1, 1, fmt.Sprintf("%d bytes of text, expected at most %d", len(data), maxSize))
 		return nil, p.findings
 	}
 	for _, doc := range tree.Read(data) {
 		if doc.Err != nil {
-			p.report(finding.Error, finding.CodeSyntax, doc.Err.Line, doc.Err.Column, doc.Err.Message)
+			p.report(finding.CodeSyntax, doc.Err.Line, doc.Err.Column, doc.Err.Message)
 			continue
 		}
 		p.document(&doc.Root, "", "")
@@ -43,23 +43,23 @@ type parser struct {
 	decode decoder
 }
 
-// report adds a finding about no object.
-func (p *parser) report(s finding.Severity, code string, line, column int, message string) {
+// report adds an error about no object.
+func (p *parser) report(code string, line, column int, message string) {
 	p.findings = append(p.findings, finding.Finding{
-		Position: finding.Position{File: p.file, Line: line, Column: column}, Severity: s, Code: code, Message: message,
+		Position: finding.Position{File: p.file, Line: line, Column: column}, Severity: finding.Error, Code: code, Message: message,
 	})
 }
 
 // document reads one object, or a list of them. The items of a list of one kind need not repeat it.
 func (p *parser) document(root *tree.Node, apiVersion, kind string) {
 	if root.Kind != tree.Map {
-		p.report(finding.Error, finding.CodeUnknownKind, int(root.Line), int(root.Column),
+		p.report(finding.CodeUnknownKind, int(root.Line), int(root.Column),
 			root.Describe()+", expected a mapping with apiVersion and kind")
 		return
 	}
 	var faults tree.Faults
 	if root.Get("apiVersion") == nil && root.Get("kind") == nil && kind == "" {
-		p.report(finding.Error, finding.CodeUnknownKind, int(root.Line), int(root.Column),
+		p.report(finding.CodeUnknownKind, int(root.Line), int(root.Column),
 			"neither apiVersion nor kind: not an object"+misnamed(root, "apiVersion"))
 		return
 	}
@@ -106,7 +106,7 @@ func (p *parser) list(list *tree.Node, apiVersion, kind string) {
 		return
 	}
 	if list.Kind != tree.List {
-		p.report(finding.Error, finding.CodeType, int(list.Line), int(list.Column), list.Describe()+", expected a list of objects")
+		p.report(finding.CodeType, int(list.Line), int(list.Column), list.Describe()+", expected a list of objects")
 		return
 	}
 	if kind == "" { // kind: List says nothing of its items

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/golang/protobuf/jsonpb"        //nolint:staticcheck // what Istio decodes with
-	protov1 "github.com/golang/protobuf/proto" //nolint:staticcheck
+	"github.com/golang/protobuf/jsonpb" // what Istio decodes with
+	protov1 "github.com/golang/protobuf/proto"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"

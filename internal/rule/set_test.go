@@ -124,7 +124,7 @@ func TestHashOfGoObjects(t *testing.T) {
 	}
 	labelled := gateway("x")
 	labelled.Labels = map[string]string{"a": "b"}
-	if gateway("x").Hash() != gateway("x").Hash() {
+	if first, second := gateway("x").Hash(), gateway("x").Hash(); first != second {
 		t.Error("two hashes of one spec")
 	}
 	if gateway("x").Hash() == gateway("y").Hash() || gateway("x").Hash() == labelled.Hash() {

@@ -75,7 +75,7 @@ func serverPort(fs *finding.Faults, path string, s *networking.Server) {
 	if p.Number > 0 || !strings.HasPrefix(s.Bind, unixPrefix) {
 		port(fs, finding.Join(path, "number"), p.Number)
 	}
-	if p.TargetPort > 0 { //nolint:staticcheck // refused
+	if p.TargetPort > 0 { // refused
 		fs.Errorf(finding.Join(path, "targetPort"), "a gateway's port has no targetPort")
 	}
 	if p.Name == "" {

@@ -33,7 +33,7 @@ func loadBalancer(fs *finding.Faults, path string, lb *networking.LoadBalancerSe
 	locality(fs, finding.Join(path, "localityLbSetting"), lb.LocalityLbSetting, outlier)
 	zoneAware(fs, finding.Join(path, "zoneAwareLbSetting"), lb.ZoneAwareLbSetting, outlier)
 	warmup(fs, finding.Join(path, "warmup"), lb.Warmup)
-	Duration(fs, finding.Join(path, "warmupDurationSecs"), lb.WarmupDurationSecs) //nolint:staticcheck // still honoured
+	Duration(fs, finding.Join(path, "warmupDurationSecs"), lb.WarmupDurationSecs) // still honoured
 }
 
 func consistentHash(fs *finding.Faults, path string, h *networking.LoadBalancerSettings_ConsistentHashLB) {
@@ -58,7 +58,7 @@ func consistentHash(fs *finding.Faults, path string, h *networking.LoadBalancerS
 			}
 		}
 	}
-	if h.MinimumRingSize != 0 && h.HashAlgorithm != nil { //nolint:staticcheck // still honoured
+	if h.MinimumRingSize != 0 && h.HashAlgorithm != nil { // still honoured
 		fs.Errorf(finding.Join(path, "minimumRingSize"), "set beside ringHash or maglev, want ringHash.minimumRingSize")
 	}
 	if m := h.GetMaglev(); m != nil {

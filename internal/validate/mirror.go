@@ -10,7 +10,7 @@ import (
 func mirrors(fs *finding.Faults, path string, r *networking.HTTPRoute) {
 	Destination(fs, finding.Join(path, "mirror"), r.Mirror)
 	mirrorPercent(fs, finding.Join(path, "mirrorPercentage"), r.MirrorPercentage)
-	if p := r.MirrorPercent.GetValue(); p > 100 { //nolint:staticcheck // still honoured
+	if p := r.MirrorPercent.GetValue(); p > 100 { // still honoured
 		fs.Errorf(finding.Join(path, "mirrorPercent"), "%d is not in 0..100", p)
 	}
 	for i, m := range r.Mirrors {

@@ -82,7 +82,7 @@ func sidecarPort(fs *finding.Faults, path string, p *networking.SidecarPort) {
 		portName(fs, finding.Join(path, "name"), p.Name)
 	}
 	optionalProtocol(fs, finding.Join(path, "protocol"), p.Protocol)
-	if p.TargetPort > 0 { //nolint:staticcheck // refused
+	if p.TargetPort > 0 { // refused
 		fs.Errorf(finding.Join(path, "targetPort"), "a sidecar's port has no targetPort")
 	}
 }

@@ -18,7 +18,7 @@ import (
 // exchange runs the handler for the request, as a server and a connection would.
 func exchange(h http.Handler, req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
-	in := inbound(req, ctx)
+	in := inbound(ctx, req)
 	pr, pw := io.Pipe()
 	w := &writer{req: req, header: make(http.Header), body: pw, head: make(chan *http.Response, 1)}
 	resp := &http.Response{
@@ -47,7 +47,7 @@ func exchange(h http.Handler, req *http.Request) (*http.Response, error) {
 }
 
 // inbound is the request as a server sees it.
-func inbound(req *http.Request, ctx context.Context) *http.Request {
+func inbound(ctx context.Context, req *http.Request) *http.Request {
 	in := req.Clone(ctx)
 	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
 	if in.Host == "" {
@@ -56,7 +56,7 @@ func inbound(req *http.Request, ctx context.Context) *http.Request {
 	in.RequestURI = req.URL.RequestURI()
 	in.URL.Scheme, in.URL.Host, in.URL.User = "", "", nil
 	in.RemoteAddr = "192.0.2.1:1234"
-	in.Response, in.GetBody, in.Cancel = nil, nil, nil //nolint:staticcheck // Cancel is cleared, not used
+	in.Response, in.GetBody, in.Cancel = nil, nil, nil // Cancel is cleared, not used
 	if in.Header == nil {
 		in.Header = http.Header{}
 	}
@@ -129,10 +129,9 @@ type writer struct {
 	head   chan *http.Response
 	failed error // set before head is sent on, if there is no response
 
-	once   sync.Once
-	wrote  bool
-	buf    *bufio.Writer
-	length int64
+	once  sync.Once
+	wrote bool
+	buf   *bufio.Writer
 }
 
 func (w *writer) Header() http.Header { return w.header }

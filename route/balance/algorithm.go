@@ -52,7 +52,7 @@ func sizeOf(lb *networking.LoadBalancerSettings) uint64 {
 	case h.GetRingHash() != nil:
 		return orDefault(h.GetRingHash().GetMinimumRingSize(), defaultRing)
 	}
-	return orDefault(h.GetMinimumRingSize(), defaultRing) //nolint:staticcheck // old rules have it
+	return orDefault(h.GetMinimumRingSize(), defaultRing) // old rules have it
 }
 
 func orDefault(n, otherwise uint64) uint64 {

@@ -16,7 +16,7 @@ func check(fs *finding.Faults, path string, lb *networking.LoadBalancerSettings)
 		size uint64
 	}{
 		{"consistentHash.ringHash.minimumRingSize", h.GetRingHash().GetMinimumRingSize()},
-		{"consistentHash.minimumRingSize", h.GetMinimumRingSize()}, //nolint:staticcheck // old rules have it
+		{"consistentHash.minimumRingSize", h.GetMinimumRingSize()}, // old rules have it
 	} {
 		if ring.size > maxRing {
 			fs.Errorf(finding.Join(path, ring.name), "%d is more than %d, which Envoy has for a limit", ring.size, maxRing)

@@ -30,8 +30,8 @@ func warmupOf(lb *networking.LoadBalancerSettings, a Algorithm) *warmup {
 		if w.Aggression != nil {
 			u.exponent = 1 / w.GetAggression().GetValue()
 		}
-	case lb.GetWarmupDurationSecs() != nil: //nolint:staticcheck // old rules have it
-		u.window = lb.GetWarmupDurationSecs().AsDuration() //nolint:staticcheck // old rules have it
+	case lb.GetWarmupDurationSecs() != nil: // old rules have it
+		u.window = lb.GetWarmupDurationSecs().AsDuration() // old rules have it
 	}
 	if u.window <= 0 {
 		return nil

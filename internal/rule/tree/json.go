@@ -27,7 +27,7 @@ func readJSON(data []byte) ([]Document, *Error) {
 		}
 		docs = append(docs, doc)
 		if doc.Err != nil {
-			return docs, nil
+			return docs, nil //nolint:nilerr // the document tells of it
 		}
 	}
 }
@@ -53,7 +53,7 @@ type jsonReader struct {
 }
 
 // place is where the token stands that was read last.
-func (r *jsonReader) place(token json.Token) (line, column int32) {
+func (r *jsonReader) place() (line, column int32) {
 	end := int(r.dec.InputOffset())
 	begin := r.at
 	// The token begins after the blanks, commas and colons that follow the one before it.
@@ -78,7 +78,7 @@ func (r *jsonReader) advance(to int) {
 }
 
 func (r *jsonReader) value(token json.Token, to *Node, depth int) (tooDeep *Error, err error) {
-	to.Line, to.Column = r.place(token)
+	to.Line, to.Column = r.place()
 	if depth > maxDepth {
 		return &Error{int(to.Line), int(to.Column), "nested deeper than 100 levels"}, nil
 	}
@@ -121,7 +121,7 @@ func (r *jsonReader) collection(open json.Delim, to *Node, depth int) (*Error, e
 		kid := &to.Kids[len(to.Kids)-1]
 		if to.Kind == Map {
 			kid.Key, _ = token.(string)
-			kid.Line, kid.Column = r.place(token)
+			kid.Line, kid.Column = r.place()
 			if token, err = r.dec.Token(); err != nil {
 				return nil, err
 			}

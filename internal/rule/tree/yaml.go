@@ -189,7 +189,7 @@ func (c *converter) scalar(n *yaml.Node, to *Node) *Error {
 		}
 		return nil
 	}
-	want := String
+	var want Kind
 	switch n.ShortTag() {
 	case "!!null":
 		want = Null
