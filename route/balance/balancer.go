@@ -159,12 +159,20 @@ func (b *Balancer) Pick(h Hints) *Endpoint {
 	if !h.Keyed && b.algorithm.hashes() {
 		h.Key = mix(whole(b.rnd()))
 	}
-	e := b.draw(m, &h, 0)
+	if len(h.Tried) == 0 && len(h.Away) == 0 {
+		return m.pick.draw(h.Key, 0)
+	}
+	return b.pickAgain(m, &h)
+}
+
+// pickAgain chooses an endpoint for a request that was tried before.
+func (b *Balancer) pickAgain(m *members, h *Hints) *Endpoint {
+	e := b.draw(m, h, 0)
 	if len(h.Tried) == 0 || m.use == 1 {
 		return e
 	}
 	for attempt := 1; attempt <= redraws && e != nil && h.tried(e); attempt++ {
-		e = b.draw(m, &h, attempt)
+		e = b.draw(m, h, attempt)
 	}
 	return e
 }

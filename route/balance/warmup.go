@@ -53,7 +53,7 @@ func (u *warmup) factor(age time.Duration) float64 {
 func (u *warmup) step() time.Duration { return max(u.window/100, time.Millisecond) }
 
 // fine is how many parts a weight of 1 has while endpoints warm up.
-const fine = 1 << 12
+const fine = 1 << 16
 
 // heat finds the endpoints that are warming up. Until the time that it gives, the factors are good enough; 0 means
 // that all endpoints are warm.
