@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,11 +243,11 @@ func (forever) Read(p []byte) (int, error) { return len(p), nil }
 func TestHealthTCP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dialled []string
-		refuse := false
+		var refuse atomic.Bool
 		h, err := breaker.NewHealth(&breaker.HealthCheck{TCPHealthCheck: &breaker.TCPHealthCheck{}, UnhealthyThreshold: 1}, &breaker.HealthOptions{
 			Dial: func(_ context.Context, network, address string) (net.Conn, error) {
 				dialled = append(dialled, network+" "+address)
-				if refuse {
+				if refuse.Load() {
 					return nil, errors.New("refused")
 				}
 				a, b := net.Pipe()
@@ -264,7 +265,7 @@ func TestHealthTCP(t *testing.T) {
 		if h.Failing("/run/app.sock") {
 			t.Error("got failing, want well")
 		}
-		refuse = true
+		refuse.Store(true)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		if !h.Failing("/run/app.sock") {

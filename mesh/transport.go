@@ -255,7 +255,7 @@ func (c *call) outside(req *http.Request) (*http.Response, error) {
 		rec.Cluster = blackHole
 		return c.refuse(req, &answer.Error{Sentinel: ErrBlocked, Status: http.StatusBadGateway, Details: "direct_response"})
 	}
-	rec.Cluster, c.attempt = passthrough, 1
+	rec.Cluster = passthrough
 	rec.DestinationService = observe.NewService(hostOnly(c.view.Authority), passthrough, "")
 	extra := c.mesh.extensions.outside(hostOnly(c.view.Authority))
 	if extra != nil {
@@ -263,6 +263,7 @@ func (c *call) outside(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	c.attempt = 1
 	out := req
 	if traced := trace.SpanContextFromContext(req.Context()).IsValid(); traced || len(c.mesh.options.Aspects.Attempt) > 0 {
 		out = c.outgoing(req)
