@@ -25,8 +25,12 @@ type Client struct {
 	// SNI is what ISTIO_MUTUAL sends where the settings name none: outbound_.PORT_.SUBSET_.FQDN.
 	SNI string
 	// SubjectAltNames are the names that the server may have where the settings list none: a ServiceEntry's
-	// subjectAltNames, or the SPIFFE IDs of the endpoints' service accounts. Empty means Host.
+	// subjectAltNames. Empty means Host; for ISTIO_MUTUAL, what Accounts says.
 	SubjectAltNames []string
+	// Accounts are the SPIFFE IDs that an ISTIO_MUTUAL server may have where nothing else names them: those of the
+	// endpoints' service accounts. It is asked at each handshake, for endpoints come and go. Where it is nil or
+	// knows none, every workload that the bundles vouch for is taken.
+	Accounts func() []string
 }
 
 // ErrNoSource is the error of ISTIO_MUTUAL without an identity: there is nobody that we could say to be.
@@ -124,6 +128,10 @@ func (c Client) mesh() (*tls.Config, error) {
 			return certificate(svid), nil
 		},
 		VerifyConnection: func(cs tls.ConnectionState) error {
+			names := names
+			if len(names) == 0 && c.Accounts != nil {
+				names = c.Accounts()
+			}
 			id, _, err := x509svid.Verify(cs.PeerCertificates, src)
 			if err != nil {
 				err = fmt.Errorf("identity: %w", err)

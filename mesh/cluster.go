@@ -85,7 +85,7 @@ func (m *Mesh) newCluster(spec *compile.Cluster, reg *registry.Registry) (*clust
 		c.service = observe.NewService(spec.Host, "", "")
 	}
 	c.permit = c.permitRetry
-	c.conns.init(m, spec, c.pool)
+	c.conns.init(m, spec, c.pool, func() []string { return c.accounts(m) })
 	c.update(m, spec, reg)
 	return c, nil
 }
@@ -237,6 +237,17 @@ func (c *cluster) members() *members {
 		return c.resolved
 	}
 	return c.named
+}
+
+// accounts are the SPIFFE IDs of the endpoints' service accounts: who may answer for the cluster.
+func (c *cluster) accounts(m *Mesh) []string {
+	var ids []string
+	for _, e := range c.members().balancer.Endpoints() {
+		if id := m.principal(e.Namespace, e.ServiceAccount); id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // retire closes what nobody needs any more; requests under way end as they began.

