@@ -38,7 +38,7 @@ func TestHeaderOrder(t *testing.T) {
 		},
 		{
 			name: "one destination: both add", route: requestOps(nil, pairs{"x-a": "route"}), dest: requestOps(nil, pairs{"x-a": "dest"}),
-			want: http.Header{"X-A": {"route", "dest"}}, ops: Ops{Add: pairs{"X-A": "dest"}},
+			want: http.Header{"X-A": {"route", "dest"}}, ops: Ops{Add: pairs{"X-A": "route,dest"}},
 		},
 		{
 			name: "several: the route wins", route: requestOps(pairs{"x-a": "route"}, nil), dest: requestOps(pairs{"x-a": "dest"}, nil), several: true,
