@@ -183,7 +183,9 @@ func (c *call) explainEndpoints(d *ExplainedDestination, ref compile.ClusterRef)
 		return
 	}
 	if cl.direct {
-		d.Endpoints = []string{c.view.Authority}
+		if !c.gateway {
+			d.Endpoints = []string{c.view.Authority}
+		}
 		return
 	}
 	for _, e := range cl.members().balancer.Endpoints() {

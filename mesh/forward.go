@@ -196,7 +196,11 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 		s = new(sending)
 	}
 	s.call = c
-	if !cl.direct {
+	switch {
+	case cl.direct && c.gateway:
+		closeBody(req) // whoever is outside must not choose an address
+		return nil, noHealthyUpstream(nil)
+	case !cl.direct:
 		if s.endpoint, err = cl.pick(req.Context(), c.via.base == nil, c.hints()); err != nil {
 			closeBody(req)
 			return nil, err
@@ -210,7 +214,7 @@ func (c *call) Send(req *http.Request, n int) (*http.Response, error) {
 		}
 		req.URL.Host = s.endpoint.Address
 		c.observed.Record.UpstreamHost, c.observed.Record.Destination = s.endpoint.Address, s.state.peer
-	} else {
+	default:
 		c.observed.Record.UpstreamHost = req.URL.Host
 	}
 	req.URL.Scheme = up.scheme

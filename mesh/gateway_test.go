@@ -289,6 +289,43 @@ func TestGatewayHTTP2(t *testing.T) {
 	}
 }
 
+// TestGatewayEndsTLS: what comes over TLS goes on without it, unless a DestinationRule asks for TLS.
+func TestGatewayEndsTLS(t *testing.T) {
+	m := open(t, rules(entry("a.com", listen(t, proto)),
+		edge(`[{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}]`),
+		virtualNamed("a", "*", "gateways: [edge]", `[{route: [{destination: {host: a.com}}]}]`)), nil)
+	server := httptest.NewTLSServer(m.Gateway("edge"))
+	defer server.Close()
+	req := newRequest(t, "GET", server.URL+"/x", nil)
+	req.Host = "b.com"
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(resp.StatusCode, " ", drain(t, resp)), "200 HTTP/1.1 b.com /x"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestGatewayChosenAddress: callers from outside do not choose the address by their Host header.
+func TestGatewayChosenAddress(t *testing.T) {
+	const wild = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: wild}
+spec: {hosts: ["*.wild.com"], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}
+`
+	static := entry("a.com", "10.0.0.1")
+	passthrough := destination("a.com", "trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}")
+	m := open(t, rules(wild, static, passthrough, edge(allHTTP), virtualNamed("a", "*", "gateways: [edge]", `[
+  {match: [{uri: {prefix: /wild}}], route: [{destination: {host: "*.wild.com"}}]},
+  {route: [{destination: {host: a.com}}]}]`)), nil)
+	for _, path := range []string{"/wild", "/passthrough"} {
+		if got, want := ask(m.Gateway("edge"), at(80, "GET", "http://"+listen(t, proto)+path)), "503 no healthy upstream"; got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestGatewayCurl(t *testing.T) {
 	curl, err := exec.LookPath("curl")
 	if err != nil {

@@ -96,8 +96,9 @@ func (t *target) cluster(subset string, port int) *Cluster {
 	return c
 }
 
-// target finds the host, a full name, once for each compilation.
+// target finds the host, a full name, once for each compilation. An ExternalName service stands for what it leads to.
 func (c *compiler) target(hostname string) *target {
+	hostname = c.in.Registry.Canonical(hostname)
 	if t := c.targets[hostname]; t != nil {
 		return t
 	}

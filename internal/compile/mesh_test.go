@@ -136,6 +136,12 @@ func TestDestination(t *testing.T) {
 			{host: "b", port: 8080, want: "ns1/z[0] multi -> outbound|8080||b.ns1.svc.cluster.local"},
 			{host: "d.ns2", port: 9000, want: "ns1/w[0] multi -> outbound|9000||b.ns1.svc.cluster.local missing"},
 		}},
+		{"ExternalName of another service", ns1, []string{
+			"---\napiVersion: v1\nkind: Service\nmetadata: {name: alias, namespace: ns1}\nspec: {type: ExternalName, externalName: c.ns2.svc.cluster.local, ports: [{port: 80, name: http}]}\n",
+			vs("ns1/v", `{hosts: [a], http: [`+to("x", "alias")+`]}`),
+		}, []request{
+			{host: "a", want: "ns1/v[0] x -> " + cCluster}, {host: "alias", want: "default -> " + cCluster},
+		}},
 		{"subset", ns1, []string{dr, vs("ns1/v", `{hosts: [a], http: [
 			{name: one, match: [{uri: {prefix: /1}}], route: [{destination: {host: a, subset: v1}}]},
 			{name: two, route: [{destination: {host: a, subset: v9}}]}]}`)}, []request{
