@@ -425,7 +425,7 @@ func TestBalancingRefused(t *testing.T) {
 			if err == nil {
 				var m *mesh.Mesh
 				if m, err = mesh.New(set, &mesh.Options{Logger: quiet}); m != nil {
-					defer m.Close() //nolint:errcheck // nothing is under way
+					defer m.Close()
 				}
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {

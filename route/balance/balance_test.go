@@ -71,7 +71,7 @@ func TestNew(t *testing.T) {
 		{"nil", nil, balance.LeastRequest, ""},
 		{"empty", &networking.LoadBalancerSettings{}, balance.LeastRequest, ""},
 		{"unspecified", simple(networking.LoadBalancerSettings_UNSPECIFIED), balance.LeastRequest, ""},
-		{"least conn", simple(networking.LoadBalancerSettings_LEAST_CONN), balance.LeastRequest, ""}, //nolint:staticcheck // old rules have it
+		{"least conn", simple(networking.LoadBalancerSettings_LEAST_CONN), balance.LeastRequest, ""},
 		{"least request", leastRequest, balance.LeastRequest, ""},
 		{"random", random, balance.Random, ""},
 		{"round robin", roundRobin, balance.RoundRobin, ""},

@@ -9,9 +9,16 @@
 //	ep.Begin()
 //	defer ep.Done()
 //
+// Requests may be tied to endpoints by what they carry, see [Key]; endpoints nearby come before those far away, see
+// [Client] and [Balancer.Failover]; and new endpoints may get their full share bit by bit. All of it is in the settings.
+//
 // A pick takes no lock and allocates nothing, and costs about the same for three endpoints and for ten
 // thousand. What is slow (sorting out the healthy ones, laying out the weights) is done when the endpoints or
 // their health change, and swapped in whole.
+//
+// Rings and tables hold the healthy endpoints alone, so that an ejection moves the requests of the endpoint that is out
+// and few others, and they come back with it. A hash that a request lacks is drawn at random. What is as heavy as work
+// gets (a ring of millions of places, which endpoints of very unequal weight need) is laid out anew with each ejection.
 //
 // The algorithms are Envoy's, as Istio configures them:
 // https://istio.io/latest/docs/reference/config/networking/destination-rule/#LoadBalancerSettings and

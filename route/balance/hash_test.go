@@ -148,7 +148,7 @@ func TestCookieIsMade(t *testing.T) {
 // The keys of several destinations are mixed: those that are missing leave no trace.
 func TestHashOfSeveralKeys(t *testing.T) {
 	a, b := balance.KeyOf(hashing(byHeader("a"))), balance.KeyOf(hashing(byHeader("b")))
-	h := func(s string) uint64 { return xxhash.Sum64String(s) }
+	h := xxhash.Sum64String
 	tests := []struct {
 		name string
 		from *balance.Source
@@ -276,7 +276,7 @@ func TestRefused(t *testing.T) {
 		{"table of 1", hashing(maglev(1)), ""},
 		{"table of 2", hashing(maglev(2)), ""},
 		{"ring that is too big", hashing(ring(8<<20 + 1)), "balance: loadBalancer.consistentHash.ringHash.minimumRingSize: 8388609 is more than 8388608"},
-		{"old ring that is too big", hashing(&hashLB{MinimumRingSize: 1 << 63}), "balance: loadBalancer.consistentHash.minimumRingSize: 9223372036854775808 is more"}, //nolint:staticcheck // old rules have it
+		{"old ring that is too big", hashing(&hashLB{MinimumRingSize: 1 << 63}), "balance: loadBalancer.consistentHash.minimumRingSize: 9223372036854775808 is more"},
 		{"ring of 0", hashing(ring(0)), ""},
 		{"ring of 1", hashing(ring(1)), ""},
 		{"cookie without a name", hashing(byCookie(&networking.LoadBalancerSettings_ConsistentHashLB_HTTPCookie{})), "balance: loadBalancer.consistentHash.httpCookie.name: "},

@@ -3,6 +3,7 @@ package balance_test
 import (
 	"fmt"
 	"math"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -180,6 +181,50 @@ func BenchmarkLayOut(b *testing.B) {
 				out = !out
 				eps[0].SetEjected(out)
 			}
+		})
+	}
+}
+
+// Picks, updates, ejections and warmup at once: under the race detector, nothing is torn.
+func TestConcurrentEverything(t *testing.T) {
+	for name, lb := range policies() {
+		t.Run(name, func(t *testing.T) {
+			b, err := balance.New(&networking.LoadBalancerSettings{LbPolicy: lb.LbPolicy, Warmup: &networking.WarmupConfiguration{Duration: durationpb.New(1e8)}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Failover, b.Client.Locality = true, "a/x"
+			fresh := func(n int) []*balance.Endpoint {
+				eps := endpoints(make([]int, n)...)
+				for i, e := range eps {
+					e.Locality = []string{"a/x", "a/y", "b/x"}[i%3]
+				}
+				return eps
+			}
+			b.Update(fresh(6))
+			var group sync.WaitGroup
+			for g := range 3 {
+				group.Go(func() {
+					for i := range 500 {
+						eps := b.Endpoints()
+						switch {
+						case g == 0 && i%10 == 0:
+							b.Update(balance.Carry(eps, fresh(4+i%5)))
+						case g == 0:
+							eps[i%3].SetEjected(i%2 == 0)
+							eps[i%3].SetFailing(i%7 == 0)
+						default:
+							e := b.Pick(balance.Hints{Key: uint64(i) << 50, Keyed: i%2 == 0, Tried: eps[:1], Away: []*balance.Endpoint{eps[0], eps[1]}})
+							if e == nil {
+								t.Error("got none, though half of all are healthy")
+								return
+							}
+							_, _ = b.Status(), b.Shares()
+						}
+					}
+				})
+			}
+			group.Wait()
 		})
 	}
 }

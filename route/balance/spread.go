@@ -13,12 +13,12 @@ type spread struct {
 func newSpread(weights []float64, parts []picker, rnd func() float64) picker {
 	s := &spread{rnd: rnd}
 	var kept []float64
-	most := 0.0
+	most, exact := 0.0, true
 	for i, w := range weights {
 		if w > 0 && parts[i] != nil {
 			kept = append(kept, w)
 			s.parts = append(s.parts, parts[i])
-			most = max(most, w)
+			most, exact = max(most, w), exact && w == math.Trunc(w)
 		}
 	}
 	switch len(kept) {
@@ -29,7 +29,11 @@ func newSpread(weights []float64, parts []picker, rnd func() float64) picker {
 	}
 	lengths := make([]uint64, len(kept))
 	for i, w := range kept {
-		lengths[i] = max(1, uint64(math.Round(w/most*(1<<32))))
+		if exact && most < 1<<40 {
+			lengths[i] = uint64(w)
+		} else {
+			lengths[i] = max(1, uint64(math.Round(w/most*(1<<32))))
+		}
 	}
 	s.wheel = newWheel(lengths)
 	return s

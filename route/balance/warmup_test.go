@@ -75,7 +75,7 @@ func TestWarmupOfOthers(t *testing.T) {
 	w := &networking.WarmupConfiguration{Duration: durationpb.New(time.Minute)}
 	for name, lb := range map[string]*networking.LoadBalancerSettings{
 		"random": warming(random, w), "hash": {LbPolicy: hashing(byHeader("x")).LbPolicy, Warmup: w},
-		"the old form, long over": {WarmupDurationSecs: durationpb.New(time.Second)}, //nolint:staticcheck // old rules have it
+		"the old form, long over": {WarmupDurationSecs: durationpb.New(time.Second)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestWarmupOfOthers(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := newBalancer(t, &networking.LoadBalancerSettings{WarmupDurationSecs: durationpb.New(time.Minute)}, 1) //nolint:staticcheck // old rules have it
+		b := newBalancer(t, &networking.LoadBalancerSettings{WarmupDurationSecs: durationpb.New(time.Minute)}, 1)
 		b.Update(endpoints(1))
 		time.Sleep(time.Hour)
 		b.Update(balance.Carry(b.Endpoints(), endpoints(1, 1)))
