@@ -96,8 +96,7 @@ func (m *Mesh) debugRules() []debugRule {
 }
 
 func (m *Mesh) debugFindings() []Finding {
-	s := m.current.Load()
-	return append(append([]Finding{}, s.rules.Findings()...), s.findings...)
+	return append([]Finding{}, m.current.Load().told()...)
 }
 
 type debugHost struct {

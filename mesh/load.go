@@ -23,7 +23,8 @@ const maxFile = 64 << 20
 // included, in the order of their names; hidden files and folders are left out, as Kubernetes mounts need.
 // A file is read whatever its name is; "-" is standard input.
 //
-// All faults of all files come in one *[InvalidError]. A path that cannot be read is an error of package fs.
+// All faults of all files come in one *[InvalidError], what cannot be read within a folder among them. A path that
+// cannot be read itself is an error of package fs.
 // See https://istio.io/latest/docs/reference/config/ for the kinds.
 func Load(paths ...string) (*Rules, error) {
 	var files []file
@@ -55,20 +56,21 @@ func LoadFS(fsys fs.FS, paths ...string) (*Rules, error) {
 
 // file is one file to read, under the name that findings show.
 type file struct {
-	name string
-	open func() (io.ReadCloser, error)
+	name  string
+	open  func() (io.ReadCloser, error)
+	found bool // in a folder, not named by the user
 }
 
 func listOS(p string) ([]file, error) {
 	if p == "-" {
-		return []file{{"-", func() (io.ReadCloser, error) { return io.NopCloser(os.Stdin), nil }}}, nil
+		return []file{{name: "-", open: func() (io.ReadCloser, error) { return io.NopCloser(os.Stdin), nil }}}, nil
 	}
 	info, err := os.Stat(p)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return []file{{p, func() (io.ReadCloser, error) { return os.Open(p) }}}, nil
+		return []file{{name: p, open: func() (io.ReadCloser, error) { return os.Open(p) }}}, nil
 	}
 	return list(os.DirFS(p), ".", p)
 }
@@ -86,15 +88,19 @@ func list(fsys fs.FS, root, prefix string) ([]file, error) {
 		return nil, err
 	}
 	open := func(p string) file {
-		return file{name(p), func() (io.ReadCloser, error) { return fsys.Open(p) }}
+		return file{name: name(p), open: func() (io.ReadCloser, error) { return fsys.Open(p) }, found: p != root}
 	}
 	if !info.IsDir() {
 		return []file{open(root)}, nil
 	}
 	var files []file
 	err = fs.WalkDir(fsys, root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
+		if err != nil && p == root {
 			return fmt.Errorf("%s: %w", name(p), err)
+		}
+		if err != nil { // a folder within: told of like a file
+			files = append(files, file{name: name(p), open: func() (io.ReadCloser, error) { return nil, err }, found: true})
+			return fs.SkipDir
 		}
 		if p != root && strings.HasPrefix(d.Name(), ".") {
 			if d.IsDir() {
@@ -126,32 +132,35 @@ func Check(paths ...string) ([]Finding, error) {
 		}
 		files = append(files, found...)
 	}
-	objects, findings, err := parse(paths, files)
+	objects, findings, _, err := parse(paths, files)
 	if err != nil {
 		return nil, err
 	}
 	set, findings := assemble(objects, findings)
-	findings = append(findings, analyze.Set(set)...)
-	finding.Sort(findings)
-	return findings, nil
+	return finding.Tidy(append(findings, analyze.Set(set)...)), nil
 }
 
 func load(paths []string, files []file) (*Rules, error) {
-	objects, findings, err := parse(paths, files)
+	objects, findings, unreadable, err := parse(paths, files)
 	if err != nil {
 		return nil, err
 	}
-	return build(objects, findings)
+	return build(objects, findings, unreadable...)
 }
 
-// parse reads and decodes the files that the paths led to.
-func parse(paths []string, files []file) ([]*Object, []Finding, error) {
-	var objects []*Object
-	var findings []Finding
+// parse reads and decodes the files that the paths led to. What cannot be read within a folder is a finding, and among
+// the errors for callers who ask for the cause.
+func parse(paths []string, files []file) (objects []*Object, findings []Finding, unreadable []error, err error) {
 	for _, f := range files {
 		data, err := read(f)
+		if err != nil && f.found {
+			unreadable = append(unreadable, err)
+			findings = append(findings, Finding{Position: finding.Position{File: f.name}, Severity: finding.Error, Code: finding.CodeUnreadable,
+				Message: fmt.Sprintf("cannot be read: %v", err)})
+			continue
+		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("mesh: %w", err)
+			return nil, nil, nil, fmt.Errorf("mesh: %w", err)
 		}
 		if len(data) > maxFile {
 			findings = append(findings, Finding{Position: finding.Position{File: f.name}, Severity: finding.Error, Code: finding.CodeSyntax,
@@ -164,7 +173,7 @@ func parse(paths []string, files []file) ([]*Object, []Finding, error) {
 	if len(objects) == 0 && !finding.HasErrors(findings) {
 		findings = append(findings, emptyFinding(paths, files))
 	}
-	return objects, findings, nil
+	return objects, findings, unreadable, nil
 }
 
 func emptyFinding(paths []string, files []file) Finding {

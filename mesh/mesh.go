@@ -112,7 +112,7 @@ func (m *Mesh) Update(rules *Rules) error {
 	next.publish(m, previous)
 	m.current.Store(next)
 	m.extensions.publish(next)
-	m.reloaded(Reload{Time: began, Took: time.Since(began), Objects: len(rules.Objects())}, append(rules.Findings(), next.findings...)...)
+	m.reloaded(Reload{Time: began, Took: time.Since(began), Objects: len(rules.Objects())}, next.told()...)
 	return nil
 }
 

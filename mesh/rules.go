@@ -46,7 +46,12 @@ const (
 // its text lists those of severity error, one a line.
 type InvalidError struct {
 	Findings []Finding
+
+	unreadable []error
 }
+
+// Unwrap gives the errors of package fs for what could not be read within a folder.
+func (e *InvalidError) Unwrap() []error { return e.unreadable }
 
 // Error lists the findings of severity error, at most twenty.
 func (e *InvalidError) Error() string {
@@ -99,11 +104,11 @@ func Parse(name string, data []byte) (*Rules, error) {
 }
 
 // build validates every object alone and makes the set. With an error among the findings there are no rules.
-func build(objects []*Object, findings []Finding) (*Rules, error) {
+func build(objects []*Object, findings []Finding, unreadable ...error) (*Rules, error) {
 	set, findings := assemble(objects, findings)
-	finding.Sort(findings)
+	findings = finding.Tidy(findings)
 	if finding.HasErrors(findings) {
-		return nil, &InvalidError{Findings: findings}
+		return nil, &InvalidError{Findings: findings, unreadable: unreadable}
 	}
 	return newRules(set, findings), nil
 }
@@ -129,7 +134,5 @@ func (r *Rules) Objects() []*Object { return r.set.Objects() }
 // may be of severity error; the rules are usable all the same, and the requests concerned are answered as
 // Istio would answer them.
 func (r *Rules) Findings() []Finding {
-	all := append(append([]Finding(nil), r.findings...), r.analysis()...)
-	finding.Sort(all)
-	return all
+	return finding.Tidy(append(append([]Finding(nil), r.findings...), r.analysis()...))
 }

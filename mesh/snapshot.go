@@ -27,6 +27,8 @@ type snapshot struct {
 	findings []Finding // of compiling
 	actions  map[*compile.VirtualHost][]action
 	clusters map[string]*cluster
+	policies *identity.Policies // that apply to us; nil for none
+	tokens   *identity.Tokens
 	dynamic  *sync.Map // name → *cluster, of undeclared hosts at a request's own port
 	loaded   time.Time
 }
@@ -77,6 +79,7 @@ func (m *Mesh) compileRules(rules *Rules, previous *snapshot) (*snapshot, error)
 		}
 		s.clusters[name] = c
 	}
+	errs = append(errs, m.compileSecurity(s, previous))
 	for _, vh := range out.Mesh.VirtualHosts() {
 		errs = append(errs, m.addActions(s, vh))
 	}
@@ -166,6 +169,22 @@ func (m *Mesh) addActions(s *snapshot, vh *compile.VirtualHost) error {
 	}
 	s.actions[vh] = list
 	return nil
+}
+
+// told is everything there is to say about the rules, and what compiling them found beside that: most of it is known.
+func (s *snapshot) told() []Finding {
+	type about struct{ kind, namespace, name, path, code string }
+	all := s.rules.Findings()
+	known := make(map[about]bool, len(all))
+	for _, f := range all {
+		known[about{f.Kind, f.Namespace, f.Name, f.Path, f.Code}] = true
+	}
+	for _, f := range s.findings {
+		if !known[about{f.Kind, f.Namespace, f.Name, f.Path, f.Code}] {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // withRegistry is the same rules over other endpoints.

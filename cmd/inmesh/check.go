@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/go-inmesh/inmesh/mesh"
 )
@@ -31,10 +32,18 @@ func check(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "%s, %s, %s\n", plural(count[mesh.SeverityError], "error"), plural(count[mesh.SeverityWarning], "warning"),
 			plural(count[mesh.SeverityInfo], "note"))
 	}
-	if count[mesh.SeverityError] > 0 {
+	switch {
+	case unreadable(findings):
+		return exitUsage
+	case count[mesh.SeverityError] > 0:
 		return exitInvalid
 	}
 	return exitOK
+}
+
+// unreadable tells whether there is a file or folder that cannot be read.
+func unreadable(findings []mesh.Finding) bool {
+	return slices.ContainsFunc(findings, func(f mesh.Finding) bool { return f.Code == "MESH0012" })
 }
 
 // printFindings prints and counts them.

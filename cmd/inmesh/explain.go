@@ -84,6 +84,9 @@ func load(paths []string, stderr io.Writer) (*mesh.Rules, int) {
 	switch {
 	case errors.As(err, &invalid):
 		printFindings(stderr, invalid.Findings, "text")
+		if unreadable(invalid.Findings) {
+			return nil, exitUsage
+		}
 		return nil, exitInvalid
 	case err != nil:
 		fmt.Fprintln(stderr, "inmesh:", err)

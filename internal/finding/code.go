@@ -22,4 +22,5 @@ const (
 	CodeUndeclared   = "MESH0017" // a destination host that no object declares
 	CodeSuspicious   = "MESH0018" // valid, and hardly what was meant
 	CodeConflict     = "MESH0019" // a part of an object that an older object for the same thing takes the place of
+	CodeMore         = "MESH0020" // how many findings were left out, where a file has more than a thousand
 )

@@ -138,3 +138,45 @@ func Sort(fs []Finding) {
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 	})
 }
+
+// Tidy sorts findings as [Sort] does, drops those that say of one field what another has said under the same code and
+// in the same words, and keeps at most a thousand of each severity for a file; one more tells how many there were
+// beyond. Faults are listed for people, and a hostile file may have a fault in every byte.
+func Tidy(fs []Finding) []Finding {
+	Sort(fs)
+	type group struct {
+		file     string
+		severity Severity
+	}
+	type said struct {
+		Position
+		kind, namespace, name, path, code, message string
+	}
+	count := map[group]int{}
+	seen := make(map[said]bool, min(len(fs), 4096))
+	out := fs[:0:0]
+	for _, f := range fs {
+		g := group{f.File, f.Severity}
+		if count[g] < most {
+			s := said{f.Position, f.Kind, f.Namespace, f.Name, f.Path, f.Code, f.Message}
+			if seen[s] {
+				continue
+			}
+			seen[s] = true
+			out = append(out, f)
+		}
+		count[g]++
+	}
+	var more []Finding
+	for g, n := range count {
+		if n > most {
+			more = append(more, Finding{Position: Position{File: g.file}, Severity: g.severity, Code: CodeMore,
+				Message: fmt.Sprintf("and %d more of severity %s in this file", n-most, g.severity)})
+		}
+	}
+	Sort(more)
+	return append(out, more...)
+}
+
+// most is how many findings of one severity are kept for one file.
+const most = 1000

@@ -23,9 +23,11 @@ type Object struct {
 	// Position is where the document begins. An object built in Go has none.
 	Position finding.Position
 
-	places []place // where the values stand, nil for objects built in Go
-	order  int     // place among all objects of the set, from 1
-	hash   uint64  // of the document's content, 0 for objects built in Go
+	places []place   // where the values stand, nil for objects built in Go
+	wide   *wide     // of the places, nil where no value has many entries
+	order  int       // place among all objects of the set, from 1
+	made   time.Time // when, for the order of age; see [NewSet]
+	hash   uint64    // of the document's content, 0 for objects built in Go
 }
 
 // String is "VirtualService default/reviews".
@@ -34,14 +36,11 @@ func (o *Object) String() string { return o.Kind + " " + o.Namespace + "/" + o.N
 // Ref is "default/reviews".
 func (o *Object) Ref() string { return o.Namespace + "/" + o.Name }
 
-// Older orders objects by creation time, then by their order in the set: negative means that a is older.
+// Older orders objects of one set by creation time, then by their order in the set: negative means that a is older.
+// An object without creation time counts as made when the latest of those before it in the set was, so that it is
+// younger than all of these.
 func Older(a, b *Object) int {
-	if !a.CreationTimestamp.IsZero() && !b.CreationTimestamp.IsZero() {
-		if c := a.CreationTimestamp.Compare(b.CreationTimestamp); c != 0 {
-			return c
-		}
-	}
-	return cmp.Compare(a.order, b.order)
+	return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.order, b.order))
 }
 
 // Finding places a fault of the object's spec: its path is looked up in the document.

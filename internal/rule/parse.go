@@ -38,6 +38,7 @@ type parser struct {
 	kinds    []kind
 	objects  []*Object
 	findings []finding.Finding
+	errors   bool // there is one among the findings
 
 	index  indexer // used again for each object
 	decode decoder
@@ -45,9 +46,21 @@ type parser struct {
 
 // report adds an error about no object.
 func (p *parser) report(code string, line, column int, message string) {
-	p.findings = append(p.findings, finding.Finding{
+	p.note(finding.Finding{
 		Position: finding.Position{File: p.file, Line: line, Column: column}, Severity: finding.Error, Code: code, Message: message,
 	})
+}
+
+// enough is how many findings of one file are kept: far more than anyone reads, and than are shown.
+const enough = 100_000
+
+// note keeps a finding. Of too many it keeps the errors, for they decide whether the file may be used.
+func (p *parser) note(f finding.Finding) {
+	if len(p.findings) >= enough && (f.Severity != finding.Error || p.errors) {
+		return
+	}
+	p.errors = p.errors || f.Severity == finding.Error
+	p.findings = append(p.findings, f)
 }
 
 // document reads one object, or a list of them. The items of a list of one kind need not repeat it.
@@ -181,6 +194,9 @@ func (o *Object) index(x *indexer, root *tree.Node, istio bool, faults *tree.Fau
 	}
 	x.walk(root)
 	o.places, o.hash = append([]place(nil), x.places...), max(1, x.hash)
+	if len(o.places) > narrow {
+		o.wide = new(wide)
+	}
 }
 
 // skip notes why an object is not read.
@@ -190,7 +206,7 @@ func (p *parser) skip(o *Object, root *tree.Node, s finding.Severity, code, mess
 		line, column := k.Place()
 		at.Line, at.Column = int(line), int(column)
 	}
-	p.findings = append(p.findings, finding.Finding{
+	p.note(finding.Finding{
 		Position: at, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name,
 		Path: "kind", Severity: s, Code: code, Message: message,
 	})
@@ -200,7 +216,7 @@ func (p *parser) skip(o *Object, root *tree.Node, s finding.Severity, code, mess
 func (p *parser) add(o *Object, faults tree.Faults) {
 	bad := false
 	for _, f := range faults {
-		p.findings = append(p.findings, finding.Finding{
+		p.note(finding.Finding{
 			Position: finding.Position{File: p.file, Line: int(f.Line), Column: int(f.Column)},
 			Kind:     o.Kind, Namespace: o.Namespace, Name: o.Name,
 			Path: f.Path, Severity: f.Severity, Code: f.Code, Message: f.Message,

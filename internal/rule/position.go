@@ -3,6 +3,7 @@ package rule
 import (
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-inmesh/inmesh/internal/finding"
 	"github.com/go-inmesh/inmesh/internal/rule/tree"
@@ -70,10 +71,46 @@ func (o *Object) find(at, end int32, key string) int32 {
 }
 
 func (o *Object) findHash(at, end int32, hash uint32) int32 {
+	n := 0
 	for i := at; i < end; i = o.places[i].end {
 		if o.places[i].key == hash {
 			return i
 		}
+		if n++; n == narrow && o.wide != nil {
+			return o.wide.find(o.places, at, end, hash)
+		}
+	}
+	return -1
+}
+
+// narrow is how many entries side by side are looked through one by one.
+const narrow = 64
+
+// wide indexes the values that have more entries than that, when they are first asked for: hash to place, by where
+// the entries begin. It is safe for concurrent use.
+type wide struct {
+	mu      sync.Mutex
+	indices map[int32]map[uint32]int32
+}
+
+func (w *wide) find(places []place, at, end int32, hash uint32) int32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	index := w.indices[at]
+	if index == nil {
+		index = map[uint32]int32{}
+		for i := at; i < end; i = places[i].end {
+			if _, earlier := index[places[i].key]; !earlier {
+				index[places[i].key] = i
+			}
+		}
+		if w.indices == nil {
+			w.indices = map[int32]map[uint32]int32{}
+		}
+		w.indices[at] = index
+	}
+	if i, ok := index[hash]; ok {
+		return i
 	}
 	return -1
 }

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/go-inmesh/inmesh/internal/finding"
 )
@@ -32,13 +33,23 @@ func NewSet(objects []*Object) (*Set, []finding.Finding) {
 			set.objects[i] = o
 		}
 	}
+	var latest time.Time
 	for i, o := range set.objects {
-		if o.order != 0 && o.order != i+1 {
+		made := o.CreationTimestamp
+		if made.IsZero() {
+			made = latest
+		} else if made.After(latest) {
+			latest = made
+		}
+		if o.order == i+1 && o.made.Equal(made) {
+			continue // of another set perhaps, which others read
+		}
+		if o.order != 0 {
 			c := *o
 			o = &c
 			set.objects[i] = o
 		}
-		o.order = i + 1
+		o.order, o.made = i+1, made
 	}
 	return set, findings
 }

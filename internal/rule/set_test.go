@@ -68,14 +68,21 @@ func TestNewSet(t *testing.T) {
 
 func TestOlder(t *testing.T) {
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	first := &Object{order: 1, CreationTimestamp: day.AddDate(0, 0, 1)}
-	second := &Object{order: 2, CreationTimestamp: day}
-	third := &Object{order: 3}
+	first := &Object{Name: "a", CreationTimestamp: day.AddDate(0, 0, 1)}
+	second := &Object{Name: "b", CreationTimestamp: day}
+	third := &Object{Name: "c"}
+	fourth := &Object{Name: "d", CreationTimestamp: day.AddDate(0, 0, -1)}
+	if _, findings := NewSet([]*Object{first, second, third, fourth}); len(findings) != 0 {
+		t.Fatal(findings)
+	}
 	for _, test := range []struct {
 		name string
 		a, b *Object
 		want int
-	}{{"by time", first, second, 1}, {"one without time", second, third, -1}, {"itself", first, first, 0}} {
+	}{
+		{"by time", first, second, 1}, {"one without time", second, third, -1}, {"a later one without time", first, third, -1},
+		{"an earlier one without time", third, fourth, 1}, {"first and last", first, fourth, 1}, {"itself", first, first, 0},
+	} {
 		if got := Older(test.a, test.b); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}

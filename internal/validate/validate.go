@@ -47,12 +47,18 @@ func Object(o *rule.Object) []finding.Finding {
 	if len(fs) == 0 {
 		return nil
 	}
-	out := make([]finding.Finding, len(fs))
-	for i, f := range fs {
-		out[i] = o.Finding(f)
+	out := make([]finding.Finding, 0, min(len(fs), 2*most))
+	count := map[finding.Severity]int{}
+	for _, f := range fs {
+		if count[f.Severity]++; count[f.Severity] <= most {
+			out = append(out, o.Finding(f))
+		}
 	}
 	return out
 }
+
+// most is how many errors, and how many warnings, are told of one object: nobody reads more.
+const most = 1000
 
 // Spec judges a spec that stands alone, as one built in Go: a pointer to one of Istio's API types. Other types
 // have no faults.

@@ -30,7 +30,16 @@ func (fs *Faults) KeyWarnf(k *Kid, path, code, format string, args ...any) {
 	fs.add(k.Line, k.Column, finding.Warning, path, code, format, args)
 }
 
+// most bounds the faults of one object: nobody reads more.
+const most = 1000
+
 func (fs *Faults) add(line, column int32, s finding.Severity, path, code, format string, args []any) {
+	if len(*fs) == most {
+		if last := &(*fs)[most-1]; s != finding.Error || last.Severity == finding.Error {
+			return
+		}
+		*fs = (*fs)[:most-1] // an error is not to be lost among warnings
+	}
 	*fs = append(*fs, Fault{
 		finding.Fault{Path: path, Severity: s, Code: code, Message: fmt.Sprintf(format, args...)}, line, column,
 	})
