@@ -59,6 +59,16 @@ type Options struct {
 	TrustDomain string
 	// Domain completes the names of Kubernetes services. Empty means "cluster.local".
 	Domain string
+	// TrustDomainAliases are other names of TrustDomain: AuthorizationPolicies that name one mean all.
+	TrustDomainAliases []string
+	// Authorizers are asked by AuthorizationPolicies with the action CUSTOM, each under its provider's name;
+	// [identity.ExtAuthz] is one. What a provider that is not here would be asked about is denied.
+	Authorizers map[string]identity.Provider
+	// TrustedProxies is how many proxies there are in front of the mesh whose entries of x-forwarded-for are believed, for
+	// remoteIpBlocks and remote.ip: Istio's gatewayTopology.numTrustedProxies.
+	TrustedProxies int
+	// KeysClient fetches the keys of RequestAuthentications. Nil means connections of its own, under the system's roots.
+	KeysClient *http.Client
 	// Dial connects to endpoints, for the mesh's own pools. Nil means a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// LookupHost resolves names, for clusters that are found by DNS. Nil means [net.DefaultResolver].
@@ -92,7 +102,9 @@ type Aspects struct {
 	// Request is around the logical request, once: after the route is known and before faults, retries and the
 	// choice of a cluster.
 	Request []func(next http.RoundTripper) http.RoundTripper
-	// Attempt is around each attempt, after the endpoint is known. Its request is the one that goes on the wire.
+	// Attempt is around each attempt, after the endpoint is known. Its request is the one that goes on the wire. Where
+	// attempts run side by side (see docs/extensions.md), each is on a goroutine of its own. Copies for mirrors are not
+	// seen: they are no part of the caller's request.
 	Attempt []func(next http.RoundTripper) http.RoundTripper
 	// BeforeAuthorization is on the server's side, after the peer is known and before policy is asked.
 	BeforeAuthorization []func(next http.Handler) http.Handler

@@ -3,6 +3,7 @@ package route_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -49,6 +50,37 @@ func ExampleRetryPolicy_Transport() {
 	// try 3
 	// 3 retries on 503,connect-failure, 2s per try
 	// 200 OK
+}
+
+// A policy that hedges: the first try hangs, so that a second one begins beside it after 20 ms, and answers.
+func ExampleRetryPolicy_hedge() {
+	tries := make(chan string, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := r.Header.Get("X-Envoy-Attempt-Count")
+		if tries <- n; n == "1" {
+			<-r.Context().Done()
+			return
+		}
+		fmt.Fprint(w, "answered by try ", n)
+	}))
+	defer server.Close()
+
+	policy, err := route.NewRetry(&networking.HTTPRetry{Attempts: 1, RetryOn: "5xx", PerTryTimeout: durationpb.New(20 * time.Millisecond)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	policy.Hedge = true
+	resp, err := (&http.Client{Transport: policy.Transport(nil)}).Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	fmt.Printf("%s of %d\n", text, len(tries))
+	// Output:
+	// answered by try 2 of 2
 }
 
 // A Call is one request with its tries and its time. What no try could get is an error that tells what a sidecar
