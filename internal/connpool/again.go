@@ -36,6 +36,7 @@ func (o *outgoing) again(c *conn, err error) bool {
 		if !unprocessed(err) {
 			return false
 		}
+		c.drain()
 	case c.served.Load() <= 1:
 		return false // there is no reason why the server should have given up a fresh connection
 	case c.sent.Load() == o.sent: // nothing was written

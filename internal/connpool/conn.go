@@ -20,7 +20,7 @@ type conn struct {
 
 	multiplexed bool         // HTTP/2: requests share it
 	served      atomic.Int64 // requests that it has taken
-	streams     atomic.Int64 // HTTP/2: of these, the ones that are on it now
+	streams                  // HTTP/2: of these, the ones that are on it now
 	idleSince   atomic.Int64 // when its last request ended, in the way's time
 	draining    atomic.Bool  // it takes no more requests, and is closed after those that it has
 	closed      atomic.Bool  // net/http is done with it
@@ -64,7 +64,7 @@ func (c *conn) expire() {
 	case c.closed.Load():
 		return
 	case left > 0:
-	case c.multiplexed && c.streams.Load() == 0:
+	case c.multiplexed && c.on.Load() == 0:
 		c.drain() // one that begins just now is served first
 		return
 	case !c.multiplexed && c.pool.free.remove(c):
@@ -87,19 +87,12 @@ func (c *conn) reserve() bool {
 	case !c.multiplexed: // whoever has it has it alone
 		c.served.Add(1)
 		return true
-	case !raise(&c.streams, s.MaxStreams):
+	case !c.place():
 		return false
 	case c.draining.Load(): // whoever drains it looks at the streams after
 		c.leave()
 		return false
-	case c.cc.Reserve() != nil:
-		c.leave()
-		if c.streams.Load() == 0 && c.cc.InFlight() == 0 {
-			go c.drain() // the server wants no more of it; the caller may hold a lock
-		}
-		return false
 	case !raise(&c.served, s.MaxRequests):
-		c.cc.Release()
 		c.leave()
 		return false
 	}
@@ -115,39 +108,18 @@ func (c *conn) spent() bool {
 	return n > 0 && c.served.Load() >= n
 }
 
-// raise adds one unless the value has reached the limit; 0 is none.
-func raise(n *atomic.Int64, limit int64) bool {
-	if limit <= 0 {
-		n.Add(1)
-		return true
-	}
-	for {
-		v := n.Load()
-		if v >= limit {
-			return false
-		}
-		if n.CompareAndSwap(v, v+1) {
-			return true
-		}
-	}
-}
-
 // unused gives back a place that was reserved for a request that will not be sent.
 func (c *conn) unused() {
-	if c.multiplexed {
-		c.cc.Release()
-	} else {
-		c.served.Add(-1)
-	}
+	c.served.Add(-1)
 	c.release()
 }
 
 // leave ends a request on a connection that is shared.
 func (c *conn) leave() {
-	if c.streams.Load() == 1 {
+	if c.on.Load() == 1 {
 		c.idleSince.Store(int64(c.pool.way.now()))
 	}
-	if c.streams.Add(-1) == 0 && (c.draining.Load() || c.pool.retired.Load()) {
+	if c.on.Add(-1) == 0 && (c.draining.Load() || c.pool.retired.Load()) {
 		go c.drain() // the caller may hold a lock
 	}
 }
@@ -180,7 +152,7 @@ func (c *conn) drain() {
 		return
 	}
 	c.pool.unshare(c)
-	if c.streams.Load() == 0 {
+	if c.on.Load() == 0 {
 		c.shut()
 	}
 }
@@ -218,9 +190,15 @@ func (c *conn) forget() {
 const alertTimeout = 250 * time.Millisecond
 
 func (c *conn) Read(b []byte) (int, error) {
+	if c.multiplexed {
+		c.looked()
+	}
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.heard.Add(1)
+		if c.multiplexed {
+			c.hears(b[:n])
+		}
 	}
 	return n, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http/httptrace"
 )
@@ -32,6 +31,7 @@ func (p *Pool) connect(ctx context.Context) (*conn, error) {
 		return nil, p.failed(err)
 	}
 	c := &conn{Conn: raw, pool: p, raw: raw, multiplexed: s.Protocol == HTTP2}
+	c.made = p.way.now()
 	if s.TLS != nil {
 		if err := c.secure(ctx, p.way.secured(p.address)); err != nil {
 			_ = c.Close()
@@ -63,10 +63,25 @@ func (c *conn) secure(ctx context.Context, conf *tls.Config) error {
 		trace.TLSHandshakeDone(state, err)
 	}
 	if err != nil {
-		return fmt.Errorf("TLS handshake: %w", err)
+		return handshakeError{err}
 	}
 	c.Conn, c.tls, c.multiplexed = secured, &state, state.NegotiatedProtocol == "h2"
 	return nil
+}
+
+// handshakeError is why there is no TLS.
+type handshakeError struct{ error }
+
+func (e handshakeError) Error() string { return "TLS handshake: " + e.error.Error() }
+func (e handshakeError) Unwrap() error { return e.error }
+
+// Timeout tells whether the time was up.
+func (e handshakeError) Timeout() bool {
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](e.error)
+	return ok && t.Timeout()
 }
 
 // failed is the error of a connection that did not come about.

@@ -102,29 +102,19 @@ func (p *Pool) serveLine() {
 			p.lookAgain()
 			return
 		}
-		p.soon = 0
 		p.give(c, nil)
 	}
 }
 
-// How soon those in line are served once more, first and at most. A connection of HTTP/2 tells that a request is over a
-// moment before it takes another, and nobody tells when a server allows more.
-const (
-	soonest = time.Millisecond
-	latest  = 100 * time.Millisecond
-)
-
-// lookAgain serves those in line in a moment, if a connection seems to have a place. The caller holds the lock.
+// lookAgain serves those in line when a connection has been waited for long enough. The caller holds the lock.
 func (p *Pool) lookAgain() {
 	if p.looking {
 		return
 	}
-	most := p.way.settings.MaxStreams
 	for _, c := range *p.shared.Load() {
-		if most <= 0 || c.streams.Load() < most {
-			p.soon = min(max(2*p.soon, soonest), latest)
+		if left := c.patience(); left > 0 {
 			p.looking = true
-			time.AfterFunc(p.soon, p.look)
+			time.AfterFunc(left, p.look)
 			return
 		}
 	}
@@ -156,7 +146,13 @@ func (p *Pool) places() int {
 // grow makes connections for those in line, as far as the limits allow. The caller holds the lock.
 func (p *Pool) grow() {
 	s := &p.way.settings
-	for p.making*p.places() < p.line.Len() && s.Limits.Connect(p.live.Load() == 0) {
+	soon := 0
+	for _, c := range *p.shared.Load() {
+		if c.patience() > 0 {
+			soon++
+		}
+	}
+	for (p.making+soon)*p.places() < p.line.Len() && s.Limits.Connect(p.live.Load() == 0) {
 		p.making++
 		p.live.Add(1)
 		// It tells whoever came last how it goes, and goes on without them.

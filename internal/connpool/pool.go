@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // Pool is the connections to one endpoint. It is safe for concurrent use. [Way.Pool] makes it.
@@ -26,7 +25,6 @@ type Pool struct {
 	line    list.List // of *waiter
 	making  int       // connections in the making
 	looking bool      // those in line will be served again soon
-	soon    time.Duration
 }
 
 // Counts are a pool's figures.
@@ -48,7 +46,7 @@ func (p *Pool) CloseIdleConnections() {
 		c.shut()
 	}
 	for _, c := range *p.shared.Load() {
-		if c.streams.Load() == 0 {
+		if c.on.Load() == 0 {
 			c.drain()
 		}
 	}

@@ -51,7 +51,7 @@ const mostTries = 32
 // got is what a trace is told of the connection.
 func (c *conn) got() httptrace.GotConnInfo {
 	info := httptrace.GotConnInfo{Conn: c.Conn, Reused: c.served.Load() > 1}
-	if info.Reused && c.streams.Load() <= 1 {
+	if info.Reused && c.on.Load() <= 1 {
 		info.WasIdle = true
 		info.IdleTime = c.pool.way.now() - time.Duration(c.idleSince.Load())
 	}
