@@ -117,7 +117,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestDeadline: a caller's deadline ends the call with the caller's code, and is known to the server.
+// TestDeadline: a caller's deadline ends the call with the caller's code.
 func TestDeadline(t *testing.T) {
 	m := newMesh(t, world(t, "GRPC", rule(toV1)), mesh.Options{})
 	for protocol, options := range protocols() {

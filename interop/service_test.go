@@ -45,9 +45,10 @@ func talk(name string) http.Handler {
 				err.AddDetail(d)
 			}
 			return nil, err
-		case "hang":
-			<-ctx.Done()
-			return nil, ctx.Err()
+		case "hang": // until the caller has gone, whatever deadline it has told
+			gone := ctx.Value(arrival{}).(context.Context)
+			<-gone.Done()
+			return nil, gone.Err()
 		}
 		resp := connect.NewResponse(wrapperspb.String(name + " heard " + req.Msg.GetValue()))
 		resp.Header().Set("X-Head", name)
@@ -89,6 +90,16 @@ func talk(name string) http.Handler {
 		}
 	}))
 	return mux
+}
+
+// arrival is the key of the request's context as it came in, before the mesh and connect-go put the caller's deadline
+// on it.
+type arrival struct{}
+
+func arriving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), arrival{}, r.Context())))
+	})
 }
 
 // protocols are those that connect-go speaks.
@@ -137,7 +148,7 @@ func listen(t *testing.T, h http.Handler) (port string) {
 func startTalk(t *testing.T, name string) (port string) {
 	t.Helper()
 	server := newMesh(t, peerless, mesh.Options{Workload: mesh.Workload{Name: name}})
-	return listen(t, server.Handler(talk(name)))
+	return listen(t, arriving(server.Handler(talk(name))))
 }
 
 // peerless are rules that say nothing of the service: a server needs none.
