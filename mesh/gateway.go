@@ -19,7 +19,8 @@ import (
 // serves too. The listening port chooses the server where one has that number, else whether the connection is TLS.
 // A gateway that the rules do not have answers 404, as does a host of no rule.
 //
-// Refusals are answered as a sidecar would. Headers that outsiders could forge (x-envoy-*, x-forwarded-client-cert)
+// RequestAuthentications and AuthorizationPolicies that apply to the workload are obeyed, and routes may match claims of
+// the tokens. Refusals are answered as a sidecar would. Headers that outsiders could forge (x-envoy-*, x-forwarded-client-cert)
 // are taken from the request; x-forwarded-for and x-forwarded-proto are added.
 //
 // See https://istio.io/latest/docs/reference/config/networking/gateway/.
@@ -32,6 +33,7 @@ func (m *Mesh) Gateway(name string) http.Handler {
 		ErrorHandler: g.failed,
 	}
 	g.chain = m.extensions.edge().wrap(wrapHandler(http.HandlerFunc(g.forward), m.options.Aspects.AfterAuthorization))
+	g.chain = &guard{mesh: m, edge: true, next: g.chain}
 	g.chain = wrapHandler(g.chain, m.options.Aspects.BeforeAuthorization)
 	return g
 }
@@ -80,6 +82,7 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.view, c.inbound = route.RequestOf(r), r
+	c.view.Claims = c.claims
 	gw := c.snap.gateway(g.name, g.mesh.options.Workload.Namespace)
 	if gw != nil {
 		c.resolveGateway(gw, localPort(r), r.TLS != nil)

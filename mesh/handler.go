@@ -12,6 +12,10 @@ import (
 // the aspects. Requests made with the request's context carry its trace and its x-request-id on. A nil next is
 // [http.DefaultServeMux].
 //
+// Requests are let in as the RequestAuthentications and AuthorizationPolicies say that apply to the workload; others
+// are answered 401 or 403, as a sidecar would. The application gets the path that was judged: normalised, as Envoy does.
+// [identity.PeerFromContext] and [identity.TokenFromContext] tell who calls.
+//
 // The request's context has the deadline of its caller, as a mesh's client or a sidecar tells it in
 // x-envoy-expected-rq-timeout-ms, or a gRPC client in grpc-timeout; it counts from the request's arrival, and ends with
 // the cause [ErrLate]. Requests made with the context tell it on, so that nobody works for a caller who waits no longer;
@@ -25,6 +29,7 @@ func (m *Mesh) Handler(next http.Handler) http.Handler {
 		next = http.DefaultServeMux
 	}
 	next = m.extensions.inside().wrap(wrapHandler(inTime(next), m.options.Aspects.AfterAuthorization))
+	next = &guard{mesh: m, next: next}
 	next = wrapHandler(next, m.options.Aspects.BeforeAuthorization)
 	return &handler{m, next}
 }

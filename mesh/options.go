@@ -59,6 +59,16 @@ type Options struct {
 	TrustDomain string
 	// Domain completes the names of Kubernetes services. Empty means "cluster.local".
 	Domain string
+	// TrustDomainAliases are other names of TrustDomain: AuthorizationPolicies that name one mean all.
+	TrustDomainAliases []string
+	// Authorizers are asked by AuthorizationPolicies with the action CUSTOM, each under its provider's name;
+	// [identity.ExtAuthz] is one. What a provider that is not here would be asked about is denied.
+	Authorizers map[string]identity.Provider
+	// TrustedProxies is how many proxies there are in front of the mesh whose entries of x-forwarded-for are believed, for
+	// remoteIpBlocks and remote.ip: Istio's gatewayTopology.numTrustedProxies.
+	TrustedProxies int
+	// KeysClient fetches the keys of RequestAuthentications. Nil means connections of its own, under the system's roots.
+	KeysClient *http.Client
 	// Dial connects to endpoints, for the mesh's own pools. Nil means a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// LookupHost resolves names, for clusters that are found by DNS. Nil means [net.DefaultResolver].

@@ -27,6 +27,8 @@ type snapshot struct {
 	findings []Finding // of compiling
 	actions  map[*compile.VirtualHost][]action
 	clusters map[string]*cluster
+	policies *identity.Policies // that apply to us; nil for none
+	tokens   *identity.Tokens
 	dynamic  *sync.Map // name → *cluster, of undeclared hosts at a request's own port
 	loaded   time.Time
 }
@@ -77,6 +79,7 @@ func (m *Mesh) compileRules(rules *Rules, previous *snapshot) (*snapshot, error)
 		}
 		s.clusters[name] = c
 	}
+	errs = append(errs, m.compileSecurity(s, previous))
 	for _, vh := range out.Mesh.VirtualHosts() {
 		errs = append(errs, m.addActions(s, vh))
 	}

@@ -68,6 +68,7 @@ type call struct {
 	inbound       *http.Request // on a gateway: what came in
 	httpsRedirect bool
 	peer          identity.Peer
+	claims        map[string]any // of the caller's token
 
 	limit  context.Context // of the whole call: the caller's, with the route's timeout; set where it is forwarded
 	shadow bool            // a copy for a mirror
