@@ -97,7 +97,7 @@ func TimeLeft(h http.Header) (left time.Duration, ok bool) {
 
 // noTime tells whether a grpc-timeout is 0 of any unit: gRPC clients write so what is late already.
 func noTime(s string) bool {
-	return len(s) >= 2 && len(s) <= 9 && strings.Trim(s[:len(s)-1], "0") == "" && strings.Contains("HMSmun", s[len(s)-1:])
+	return len(s) >= 2 && len(s) <= 9 && strings.Trim(s[:len(s)-1], "0") == "" && strings.IndexByte("HMSmun", s[len(s)-1]) >= 0
 }
 
 // parseGRPCTimeout reads gRPC's "<at most 8 digits><unit>", in whole milliseconds rounded up; 0 if it is not

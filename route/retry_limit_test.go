@@ -219,3 +219,33 @@ func TestAnnounceAlone(t *testing.T) {
 		}
 	})
 }
+
+// FuzzTimeLeft holds what is read of headers within bounds, and against what is announced.
+func FuzzTimeLeft(f *testing.F) {
+	f.Add("1500", "2S", true)
+	f.Add("0", "0n", true)
+	f.Add("", "99999999H", true)
+	f.Add("-1", "1x", false)
+	f.Fuzz(func(t *testing.T, expected, grpc string, isGRPC bool) {
+		h := http.Header{headerExpected: {expected}, headerGRPCTime: {grpc}}
+		if isGRPC {
+			h.Set("Content-Type", "application/grpc")
+		}
+		left, ok := TimeLeft(h)
+		if !ok {
+			return
+		}
+		if left < 0 || left >= forever || !isGRPC && left < time.Millisecond {
+			t.Fatalf("got %v", left)
+		}
+		if left == 0 {
+			return
+		}
+		again := http.Header{}
+		limits{total: left, grpc: isGRPC}.announce(again, 0, time.Time{})
+		again["Content-Type"] = h["Content-Type"]
+		if told, ok := TimeLeft(again); !ok || told > left || isGRPC != (again.Get(headerGRPCTime) != "") {
+			t.Errorf("%v was told as %v, read as %v", left, again, told)
+		}
+	})
+}

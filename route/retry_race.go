@@ -71,7 +71,7 @@ func (c *Call) race(r *http.Request, s Sender, retries int, on *retryOn) (*http.
 func (h *race) run() (outcome, *try) {
 	c := h.call
 	if err := h.begin(); err != nil {
-		return outcome{err: err}, nil
+		return outcome{err: err}, nil //nolint:nilerr // the outcome has it
 	}
 	for {
 		var late chan struct{}
@@ -152,7 +152,7 @@ func (h *race) send(e *entrant, req *http.Request) {
 			e.try.end()
 		}
 	}()
-	f.resp, f.err = h.sender.Send(req, e.n)
+	f.resp, f.err = h.sender.Send(req, e.n) //nolint:bodyclose // whoever gets f closes it
 }
 
 // judge looks at a try that has ended; done tells that the call has ended with it.
