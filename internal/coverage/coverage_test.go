@@ -273,8 +273,7 @@ func TestValues(t *testing.T) {
 		spec proto.Message
 		want string // path of the finding; empty: none
 	}{
-		{"one request per connection", pool(&networking.ConnectionPoolSettings_HTTPSettings{MaxRequestsPerConnection: 1}), ""},
-		{"two requests per connection", pool(&networking.ConnectionPoolSettings_HTTPSettings{MaxRequestsPerConnection: 2}), "spec.trafficPolicy.connectionPool.http.maxRequestsPerConnection"},
+		{"requests per connection", pool(&networking.ConnectionPoolSettings_HTTPSettings{MaxRequestsPerConnection: 2}), ""},
 		{"TLS that ends here", server("HTTPS", networking.ServerTLSSettings_SIMPLE), ""},
 		{"TLS with client certificates", server("HTTPS", networking.ServerTLSSettings_MUTUAL), "spec.servers[0].tls.mode"},
 		{"TLS of the mesh at a gateway", server("HTTPS", networking.ServerTLSSettings_ISTIO_MUTUAL), "spec.servers[0].tls.mode"},

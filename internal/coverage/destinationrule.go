@@ -1,8 +1,6 @@
 package coverage
 
 import (
-	"fmt"
-
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -94,37 +92,28 @@ func unlessDisabled(why string) func(protoreflect.Message, protoreflect.Value) s
 }
 
 func connectionPool() []Field {
+	const limits, way, own = "breaker/limits.go", "mesh/dial.go", "of the mesh's own pools"
 	return list(
-		all("", Honoured, "", "mesh/connections.go", "", "tcp", "http"),
+		all("", Honoured, "", "mesh/dial.go", "", "tcp", "http"),
 		[]Field{
-			{Path: "tcp.maxConnections", Status: Honoured, Note: "of HTTP/1; one more request waits", Where: "breaker/limits.go"},
-			{Path: "tcp.connectTimeout", Status: Honoured, Note: "10s where absent; of the mesh's own pools", Where: "mesh/connections.go"},
+			{Path: "tcp.maxConnections", Status: Honoured, Note: "connections of the mesh's own pools; over a base transport, requests of HTTP/1", Where: limits},
+			{Path: "tcp.connectTimeout", Status: Honoured, Note: "10s where absent, TLS handshake included; " + own, Where: way},
 		},
-		all("tcp.tcpKeepalive", Honoured, "of the mesh's own pools", "mesh/connections.go", "", "probes", "time", "interval"),
+		all("tcp.tcpKeepalive", Honoured, own, way, "", "probes", "time", "interval"),
 		[]Field{
-			{Path: "tcp.maxConnectionDuration", Status: Warned, Note: "connections are closed when they are idle, however old"},
-			{Path: "tcp.idleTimeout", Status: Honoured, Note: "1h where absent", Where: "mesh/connections.go"},
-			{Path: "http.http1MaxPendingRequests", Status: Honoured, Note: "of HTTP/1 and HTTP/2", Where: "breaker/limits.go"},
-			{Path: "http.http2MaxRequests", Status: Honoured, Note: "of HTTP/1 and HTTP/2", Where: "breaker/limits.go"},
-			{Path: "http.maxRequestsPerConnection", Status: Honoured, Note: "1 (no keep-alive) and 0 (no limit); others are warned of",
-				Where: "mesh/connections.go", But: moreThanOne},
-			{Path: "http.maxRetries", Status: Honoured, Where: "breaker/limits.go"},
-			{Path: "http.idleTimeout", Status: Honoured, Note: "before tcp.idleTimeout", Where: "mesh/connections.go"},
-			{Path: "http.h2UpgradePolicy", Status: Honoured, Note: "without TLS; with it HTTP/2 is spoken where the server offers it", Where: "mesh/connections.go"},
-			{Path: "http.useClientProtocol", Status: Warned, Note: "the protocol is that of the service's port"},
-			{Path: "http.maxConcurrentStreams", Status: Warned, Note: "the server's limit alone counts"},
-			{Path: "http.http2KeepAlive", Status: Warned, Note: "no pings are sent"},
-			{Path: "http.http2KeepAlive.interval", Status: Warned, Note: "no pings are sent"},
-			{Path: "http.http2KeepAlive.timeout", Status: Warned, Note: "no pings are sent"},
+			{Path: "tcp.maxConnectionDuration", Status: Honoured, Note: own, Where: way},
+			{Path: "tcp.idleTimeout", Status: Honoured, Note: "1h where absent, 0s is none; " + own, Where: way},
+			{Path: "http.http1MaxPendingRequests", Status: Honoured, Note: "of HTTP/1 and HTTP/2", Where: limits},
+			{Path: "http.http2MaxRequests", Status: Honoured, Note: "of HTTP/1 and HTTP/2", Where: limits},
+			{Path: "http.maxRequestsPerConnection", Status: Honoured, Note: own, Where: way},
+			{Path: "http.maxRetries", Status: Honoured, Where: limits},
+			{Path: "http.idleTimeout", Status: Honoured, Note: "before tcp.idleTimeout; " + own, Where: way},
+			{Path: "http.h2UpgradePolicy", Status: Honoured, Note: "DEFAULT is HTTP/1.1, but over TLS what the server offers", Where: "mesh/connections.go"},
+			{Path: "http.useClientProtocol", Status: Honoured, Note: "of a gateway; a client's own requests are HTTP/1.1, gRPC HTTP/2", Where: "mesh/connections.go"},
+			{Path: "http.maxConcurrentStreams", Status: Honoured, Note: "or the server's limit, if that is lower; " + own, Where: way},
 		},
+		all("http.http2KeepAlive", Honoured, "sent when nothing came for the interval; "+own, way, "", "interval", "timeout"),
 	)
-}
-
-func moreThanOne(_ protoreflect.Message, v protoreflect.Value) string {
-	if n := v.Int(); n > 1 {
-		return fmt.Sprintf("a connection takes more than %d requests; 1, without keep-alive, is obeyed", n)
-	}
-	return ""
 }
 
 func outlierDetection() []Field {
