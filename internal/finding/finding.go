@@ -171,7 +171,7 @@ func Tidy(fs []Finding) []Finding {
 	for g, n := range count {
 		if n > most {
 			more = append(more, Finding{Position: Position{File: g.file}, Severity: g.severity, Code: CodeMore,
-				Message: fmt.Sprintf("and %d more of severity %s in this file", n-most, g.severity)})
+				Message: fmt.Sprintf("and at least %d more of severity %s in this file", n-most, g.severity)})
 		}
 	}
 	Sort(more)

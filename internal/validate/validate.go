@@ -57,8 +57,9 @@ func Object(o *rule.Object) []finding.Finding {
 	return out
 }
 
-// most is how many errors, and how many warnings, are told of one object: nobody reads more.
-const most = 1000
+// most is how many errors, and how many warnings, are told of one object: one more than are shown of a file, so that
+// it shows that there are more.
+const most = 1001
 
 // Spec judges a spec that stands alone, as one built in Go: a pointer to one of Istio's API types. Other types
 // have no faults.

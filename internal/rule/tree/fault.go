@@ -30,8 +30,8 @@ func (fs *Faults) KeyWarnf(k *Kid, path, code, format string, args ...any) {
 	fs.add(k.Line, k.Column, finding.Warning, path, code, format, args)
 }
 
-// most bounds the faults of one object: nobody reads more.
-const most = 1000
+// most bounds the faults of one object: one more than are shown of a file, so that it shows that there are more.
+const most = 1001
 
 func (fs *Faults) add(line, column int32, s finding.Severity, path, code, format string, args []any) {
 	if len(*fs) == most {
