@@ -60,21 +60,8 @@ func (a *analysis) annotation(o *rule.Object, name string) {
 	}
 }
 
-// routeNotObeyed finds matches on claims, and what the compiler of routes refuses.
+// routeNotObeyed finds what the compiler of routes refuses.
 func (a *analysis) routeNotObeyed(o *rule.Object, path string, r *networking.HTTPRoute) {
-	for i, m := range r.GetMatch() {
-		for _, set := range []struct {
-			name    string
-			headers map[string]*networking.StringMatch
-		}{{"headers", m.GetHeaders()}, {"withoutHeaders", m.GetWithoutHeaders()}} {
-			for _, name := range slices.Sorted(maps.Keys(set.headers)) {
-				if len(name) > 0 && name[0] == '@' {
-					a.warn(o, finding.Key(finding.Index(path+".match", i)+"."+set.name, name), finding.CodeNotObeyed,
-						"not obeyed by this version: tokens are not verified, and the claim is never there")
-				}
-			}
-		}
-	}
 	if r.GetDelegate() == nil && compiles(r) {
 		for _, f := range route.Refused(r) {
 			a.say(o, f.Severity, finding.Join(path, f.Path), f.Code, "%s", f.Message)

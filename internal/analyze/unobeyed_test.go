@@ -36,7 +36,7 @@ spec:
   http:
   - match: [{headers: {"@request.auth.claims.sub": {exact: me}}}]
     directResponse: {status: 200}
-`, []string{"11 warning MESH0009 http[0].match[0].headers[@request.auth.claims.sub]"}},
+`, nil},
 		{"routes of other protocols", vs + `metadata: {name: a}
 spec:
   hosts: [a.com]
@@ -55,7 +55,12 @@ apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: a}
 spec: {mtls: {mode: STRICT}}
-`, []string{"4 warning MESH0009 spec", "9 warning MESH0009 spec"}},
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: b}
+spec: {targetRefs: [{kind: Service, name: s}], action: DENY, rules: [{when: [{key: "experimental.envoy.filters.x[y]", values: [z]}]}]}
+`, []string{"9 warning MESH0009 spec", "14 warning MESH0009 targetRefs[0]", "14 warning MESH0009 rules[0].when[0].key"}},
 		{"an annotation", vs + "metadata: {name: a, annotations: {inmesh/fault-scope: attempt}}\nspec: {hosts: [a.com], http: [{directResponse: {status: 200}}]}\n", nil},
 		{"an annotation with a value of its own", vs + "metadata: {name: a, annotations: {inmesh/fault-scope: often}}\nspec: {hosts: [a.com], http: [{directResponse: {status: 200}}]}\n",
 			[]string{"3 warning MESH0009 metadata.annotations[inmesh/fault-scope]"}},

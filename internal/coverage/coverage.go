@@ -70,8 +70,8 @@ func Kinds() []Kind {
 		{"Sidecar", func() proto.Message { return new(networking.Sidecar) }, "", sidecar()},
 		{"ProxyConfig", func() proto.Message { return new(networkingbeta.ProxyConfig) }, whyProxyConfig, proxyConfig()},
 		{"PeerAuthentication", func() proto.Message { return new(security.PeerAuthentication) }, whyPeer, peerAuthentication()},
-		{"RequestAuthentication", func() proto.Message { return new(security.RequestAuthentication) }, whyRequest, requestAuthentication()},
-		{"AuthorizationPolicy", func() proto.Message { return new(security.AuthorizationPolicy) }, whyPolicy, authorizationPolicy()},
+		{"RequestAuthentication", func() proto.Message { return new(security.RequestAuthentication) }, "", requestAuthentication()},
+		{"AuthorizationPolicy", func() proto.Message { return new(security.AuthorizationPolicy) }, "", authorizationPolicy()},
 		{"Telemetry", func() proto.Message { return new(telemetry.Telemetry) }, whyTelemetry, telemetrySpec()},
 	}
 }

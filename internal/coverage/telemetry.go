@@ -6,7 +6,7 @@ const whyTelemetry = "metrics, spans and access logs are those of the program's 
 func telemetrySpec() []Field {
 	const why = whyTelemetry
 	return list(
-		targets(why),
+		targets(Warned, why, ""),
 		all("tracing[]", Warned, why, "", "", "match", "match.mode", "providers[]", "providers[].name", "randomSamplingPercentage",
 			"disableSpanReporting", "customTags[*]", "customTags[*].literal", "customTags[*].literal.value", "customTags[*].environment",
 			"customTags[*].environment.name", "customTags[*].environment.defaultValue", "customTags[*].header",

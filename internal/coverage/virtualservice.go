@@ -67,7 +67,7 @@ func httpMatch() []Field {
 			{Path: "scheme", Status: Honoured, Where: "route/condition.go"},
 			{Path: "method", Status: Honoured, Where: "route/condition.go"},
 			{Path: "authority", Status: Honoured, Note: "with the port, if the caller wrote one", Where: "route/condition.go"},
-			{Path: "headers[*]", Status: Honoured, Note: "{} asks for presence; claims of a token are never there yet", Where: "route/condition.go"},
+			{Path: "headers[*]", Status: Honoured, Note: "{} asks for presence; claims of a token on gateways", Where: "route/condition.go"},
 			{Path: "withoutHeaders[*]", Status: Honoured, Note: "{} asks for absence", Where: "route/condition.go"},
 			{Path: "queryParams[*]", Status: Honoured, Where: "route/condition.go"},
 			{Path: "ignoreUriCase", Status: Honoured, Note: "of exact and prefix, not of regex", Where: "route/condition.go"},
