@@ -98,7 +98,7 @@ func (e *ExtAuthz) ask(ctx context.Context, r *http.Request) (*Decision, error) 
 	if err != nil {
 		return nil, fmt.Errorf("identity: external authorization: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDenial))
 	switch {
 	case resp.StatusCode >= 500:

@@ -177,7 +177,7 @@ func (k *remoteKeys) read(ctx context.Context, place string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("identity: %s answered %s", place, resp.Status)
 	}

@@ -17,7 +17,7 @@ func (t *Tokens) cleaned(r *http.Request, rule *tokenRule, token *Token) *http.R
 	out := new(http.Request)
 	*out = *r
 	out.Header = r.Header.Clone()
-	for _, name := range t.sanitize {
+	for _, name := range t.ours {
 		out.Header.Del(name)
 	}
 	if rule == nil {
@@ -39,7 +39,7 @@ func (t *Tokens) cleaned(r *http.Request, rule *tokenRule, token *Token) *http.R
 
 // forged tells whether a header is there that only we write.
 func (t *Tokens) forged(h http.Header) bool {
-	for _, name := range t.sanitize {
+	for _, name := range t.ours {
 		if _, ok := h[name]; ok {
 			return true
 		}

@@ -91,7 +91,9 @@ func (l *locations) remove(r *http.Request) {
 	if len(l.params) > 0 && r.URL.RawQuery != "" {
 		u := *r.URL
 		u.RawQuery = withoutParams(u.RawQuery, l.params)
-		r.URL = &u
+		if r.URL = &u; r.RequestURI != "" {
+			r.RequestURI = u.RequestURI()
+		}
 	}
 	if len(l.cookies) > 0 && r.Header["Cookie"] != nil {
 		kept := []string{}

@@ -20,9 +20,9 @@ import (
 //
 // See https://istio.io/latest/docs/reference/config/security/request_authentication/.
 type Tokens struct {
-	rules    []*tokenRule
-	sanitize []string // headers that only we write
-	remote   map[string]*remoteKeys
+	rules  []*tokenRule
+	ours   []string // headers that only we write
+	remote map[string]*remoteKeys
 }
 
 // TokenOptions say how keys are fetched. Nil, and every zero field, works.
@@ -78,10 +78,10 @@ func NewTokens(rules []*security.JWTRule, o *TokenOptions) (*Tokens, error) {
 			r.remote = t.keysAt(spec, o)
 		}
 		for _, out := range spec.GetOutputClaimToHeaders() {
-			t.sanitize = append(t.sanitize, http.CanonicalHeaderKey(out.GetHeader()))
+			t.ours = append(t.ours, http.CanonicalHeaderKey(out.GetHeader()))
 		}
 		if name := spec.GetOutputPayloadToHeader(); name != "" {
-			t.sanitize = append(t.sanitize, http.CanonicalHeaderKey(name))
+			t.ours = append(t.ours, http.CanonicalHeaderKey(name))
 		}
 		t.rules = append(t.rules, r)
 	}

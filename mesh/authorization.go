@@ -78,11 +78,11 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := route.RequestOf(r).Path
-	if path != r.URL.EscapedPath() { // what is judged is what the application gets
+	if path != r.URL.EscapedPath() && r.Method != http.MethodConnect { // what is judged is what the application gets
 		r = r.WithContext(r.Context())
 		u := *r.URL
 		route.SetPath(&u, path)
-		r.URL = &u
+		r.URL, r.RequestURI = &u, u.RequestURI()
 	}
 	q := identity.RequestOf(r, path, identity.Proxies{Trusted: g.mesh.options.TrustedProxies, Edge: g.edge})
 	q.Peer = c.peer
