@@ -74,7 +74,7 @@ func counting(t testing.TB, h http.Handler, cert ...tls.Certificate) *served {
 	t.Helper()
 	s := &served{requests: map[string]int{}}
 	server := httptest.NewUnstartedServer(s.ServeHTTP(h))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = discard
 	server.Config.ConnState, server.Config.ConnContext = s.state, s.name
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
@@ -104,7 +104,7 @@ func inMemory(t testing.TB, h http.Handler) *near {
 	t.Helper()
 	n := &near{conns: make(chan net.Conn), done: make(chan struct{})}
 	n.requests = map[string]int{}
-	server := &http.Server{Handler: n.ServeHTTP(h), ConnState: n.state, ConnContext: n.name, Protocols: new(http.Protocols), ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: n.ServeHTTP(h), ConnState: n.state, ConnContext: n.name, Protocols: new(http.Protocols), ErrorLog: discard}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = server.Serve(n) }()
@@ -551,3 +551,6 @@ func replyOf(err error) string {
 	}
 	return fmt.Sprint(err)
 }
+
+// discard drops what a server logs.
+var discard = log.New(io.Discard, "", 0)
