@@ -56,7 +56,7 @@ func (m *Mesh) compileSecurity(s *snapshot, previous *snapshot) error {
 	return err
 }
 
-// guard authenticates and authorizes requests before next sees them: CUSTOM policies, tokens, then AUDIT, DENY and
+// guard authenticates requests and asks policy about them before next sees them: CUSTOM policies, tokens, then AUDIT, DENY and
 // ALLOW. Without policies and rules for tokens it does nothing.
 type guard struct {
 	mesh *Mesh

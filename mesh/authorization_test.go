@@ -159,7 +159,7 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
-// TestGatewaySecurity: a gateway authenticates and authorizes before it routes, and routes by claims.
+// TestGatewaySecurity: a gateway authenticates and asks policy before it routes, and routes by claims.
 func TestGatewaySecurity(t *testing.T) {
 	var log bytes.Buffer
 	jwt, sign := tokenRule(t, "")

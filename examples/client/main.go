@@ -67,7 +67,10 @@ func main() {
 	fmt.Println("cluster:", call.Cluster)
 	fmt.Println("rule:", call.VirtualService, "at", call.Rule, "- attempts:", call.Attempts)
 
-	_, err = client.Get("http://greeter/v2/hello") // the rule has no route for it
+	refused, err := client.Get("http://greeter/v2/hello") // the rule has no route for it
+	if err == nil {
+		_ = refused.Body.Close()
+	}
 	fmt.Println(err)
-	fmt.Println("flag:", mesh.Outcome(nil, err).Flags)
+	fmt.Println("flag:", mesh.Outcome(refused, err).Flags)
 }
