@@ -113,14 +113,8 @@ func orDefault(d *durationpb.Duration, def time.Duration) time.Duration {
 
 // cutUnix is the path in "unix:///run/app.sock" and "unix:/run/app.sock"; "unix:@name" is an abstract socket.
 func cutUnix(address string) (path string, ok bool) {
-	rest, ok := strings.CutPrefix(address, "unix:")
-	if !ok {
-		return "", false
-	}
-	if strings.HasPrefix(rest, "//") {
-		rest = rest[2:]
-	}
-	return rest, true
+	path, ok = strings.CutPrefix(address, "unix:")
+	return strings.TrimPrefix(path, "//"), ok
 }
 
 // isPath tells whether an endpoint's address is a unix socket's.

@@ -155,7 +155,10 @@ func (l *limits) String() string {
 }
 
 // eventually waits for a condition in real time.
-func eventually(tb testing.TB, what string, ok func() bool) {
+func eventually(tb interface {
+	Helper()
+	Fatalf(string, ...any)
+}, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
