@@ -48,3 +48,25 @@ func BenchmarkRoundTrip(b *testing.B) {
 		pool.Retire()
 	}
 }
+
+// BenchmarkAcquire is taking a connection that is free and giving it back, without a request.
+func BenchmarkAcquire(b *testing.B) {
+	address := serve(b, hello).address
+	for _, proto := range []Protocol{HTTP1, HTTP2} {
+		b.Run(fmt.Sprintf("HTTP%d", proto+1), func(b *testing.B) {
+			p := NewWay(Settings{Protocol: proto, IdleTimeout: 1 << 40}).Pool("tcp", address)
+			defer p.Retire()
+			if _, err := send(p, &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: "a", Path: "/"}, Header: http.Header{}}); err != nil {
+				b.Fatal(err)
+			}
+			ctx := b.Context()
+			for b.Loop() {
+				c, err := p.acquire(ctx)
+				if err != nil {
+					b.Fatal(err)
+				}
+				c.unused()
+			}
+		})
+	}
+}
