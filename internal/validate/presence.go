@@ -33,6 +33,19 @@ func presence(fs *finding.Faults, o *rule.Object) {
 				fs.Errorf(finding.Join(path, "targetPort"), "0 is not in 1..65535")
 			}
 		}
+		for i, e := range s.GetEndpoints() {
+			socketPorts(fs, o, finding.Index("endpoints", i), e)
+		}
+	case *networking.WorkloadEntry:
+		socketPorts(fs, o, "", s)
+	case *networking.WorkloadGroup:
+		socketPorts(fs, o, "template", s.GetTemplate())
+	case *security.AuthorizationPolicy:
+		for i, r := range s.GetRules() {
+			for j, f := range r.GetFrom() {
+				accounts(fs, o, finding.Join(finding.Index("rules", i), finding.Join(finding.Index("from", j), "source")), f.GetSource())
+			}
+		}
 	case *security.PeerAuthentication:
 		if s != nil && s.PortLevelMtls == nil && written(o, "", "portLevelMtls") {
 			fs.Errorf("portLevelMtls", "no ports, want at least one")
@@ -45,6 +58,31 @@ func presence(fs *finding.Faults, o *rule.Object) {
 					fs.Errorf(finding.Join(path, f.name), "written, though empty")
 				}
 			}
+		}
+	}
+}
+
+// socketPorts refuses ports beside a Unix domain socket, even if there are none.
+func socketPorts(fs *finding.Faults, o *rule.Object, path string, e *networking.WorkloadEntry) {
+	if strings.HasPrefix(e.GetAddress(), unixPrefix) && len(e.GetPorts()) == 0 && written(o, path, "ports") {
+		fs.Errorf(finding.Join(path, "ports"), "written, though empty, want none with a Unix domain socket")
+	}
+}
+
+// accounts refuses service accounts beside principals or namespaces, even if one of the lists is empty.
+func accounts(fs *finding.Faults, o *rule.Object, path string, s *security.Source) {
+	here := len(s.GetServiceAccounts()) + len(s.GetNotServiceAccounts())
+	there := len(s.GetPrincipals()) + len(s.GetNotPrincipals()) + len(s.GetNamespaces()) + len(s.GetNotNamespaces())
+	empty := []string{"serviceAccounts", "notServiceAccounts"}
+	switch {
+	case here > 0 && there == 0:
+		empty = []string{"principals", "notPrincipals", "namespaces", "notNamespaces"}
+	case here > 0 || there == 0:
+		return // told already, or nothing to tell
+	}
+	for _, field := range empty {
+		if written(o, path, field) {
+			fs.Errorf(finding.Join(path, field), "written, though empty, want serviceAccounts without principals and namespaces")
 		}
 	}
 }

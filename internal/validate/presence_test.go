@@ -39,6 +39,17 @@ spec:
 			spec: {jwtRules: [{issuer: "", jwksUri: "https://a"}]}}`, "spec.jwtRules[0].issuer"},
 		{"no issuer", `{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: a},
 			spec: {jwtRules: [{jwksUri: "https://a"}]}}`, ""},
+		{"socket with empty ports", `{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: a},
+			spec: {address: "unix:///a", ports: {}}}`, "spec.ports"},
+		{"socket in a list with empty ports", `{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: a},
+			spec: {hosts: [a.com], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}],
+			endpoints: [{address: 10.0.0.1, ports: {}}, {address: "unix:///a", ports: {}}]}}`, "spec.endpoints[1].ports"},
+		{"empty service accounts", `{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a},
+			spec: {rules: [{from: [{source: {principals: [b], serviceAccounts: []}}]}]}}`, "spec.rules[0].from[0].source.serviceAccounts"},
+		{"empty namespaces", `{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a},
+			spec: {rules: [{from: [{source: {notNamespaces: [], notServiceAccounts: [b]}}]}]}}`, "spec.rules[0].from[0].source.notNamespaces"},
+		{"service accounts alone", `{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a},
+			spec: {rules: [{from: [{source: {serviceAccounts: [b]}}, {source: {principals: [c]}}]}]}}`, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := ""
