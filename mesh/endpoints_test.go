@@ -86,6 +86,9 @@ func TestBadEndpoints(t *testing.T) {
 					t.Errorf("took %v", took)
 				}
 				eventually(t, "the request's body is closed", func() bool { return in.closes.Load() > 0 })
+				if err == nil { // else the next request may meet its end
+					eventually(t, "the connection is closed", func() bool { return clusterCounts(t, m, cluster).Connections == 0 })
+				}
 			}
 			eventually(t, "nothing is under way", func() bool {
 				got := clusterCounts(t, m, cluster)
