@@ -56,21 +56,22 @@ func main() {
 	defer func() { _ = m.Close() }()
 
 	client := &http.Client{Transport: m.Transport(nil)}
-	resp, err := client.Get("http://greeter/v1/hello")
+	ask(client, "http://greeter/v1/hello")
+	ask(client, "http://greeter/v2/hello") // the rule has no route for it
+}
+
+// ask prints the answer, and how the mesh came to it.
+func ask(client *http.Client, url string) {
+	resp, err := client.Get(url)
+	call := mesh.Outcome(resp, err)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		fmt.Println("flag:", call.Flags)
+		return
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(resp.Body)
 	fmt.Println(string(body))
-	call := mesh.Outcome(resp, err)
 	fmt.Println("cluster:", call.Cluster)
 	fmt.Println("rule:", call.VirtualService, "at", call.Rule, "- attempts:", call.Attempts)
-
-	refused, err := client.Get("http://greeter/v2/hello") // the rule has no route for it
-	if err == nil {
-		_ = refused.Body.Close()
-	}
-	fmt.Println(err)
-	fmt.Println("flag:", mesh.Outcome(refused, err).Flags)
 }
