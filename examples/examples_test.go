@@ -2,11 +2,14 @@ package examples
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
+
+	_ "github.com/go-inmesh/inmesh/mesh/meshtest" // the programs' own imports, so that go test knows when to run them again
 )
 
 // TestExamples runs the programs that end by themselves, and holds what they print. A server and the demo of the talk
@@ -47,6 +50,9 @@ $`,
 	args := []string{"build", "-o", bin + string(filepath.Separator)}
 	for name := range programs {
 		args = append(args, "./"+name)
+		if _, err := os.ReadFile(filepath.Join(name, "main.go")); err != nil { // go test notes what is read, too
+			t.Fatal(err)
+		}
 	}
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
