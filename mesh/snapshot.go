@@ -13,6 +13,7 @@ import (
 	"github.com/go-inmesh/inmesh/identity"
 	"github.com/go-inmesh/inmesh/internal/compile"
 	"github.com/go-inmesh/inmesh/internal/destination"
+	"github.com/go-inmesh/inmesh/internal/finding"
 	"github.com/go-inmesh/inmesh/internal/registry"
 	"github.com/go-inmesh/inmesh/internal/rule"
 	"github.com/go-inmesh/inmesh/route"
@@ -68,6 +69,9 @@ func (m *Mesh) compileRules(rules *Rules, previous *snapshot) (*snapshot, error)
 		in.Previous = previous.out
 	}
 	out, more := compile.Compile(in)
+	if finding.HasErrors(more) {
+		return nil, &InvalidError{Findings: append(found, more...)}
+	}
 	s := &snapshot{rules: rules, registry: reg, out: out, findings: append(found, more...), loaded: time.Now(),
 		actions: map[*compile.VirtualHost][]action{}, clusters: make(map[string]*cluster, len(out.Clusters)), dynamic: new(sync.Map)}
 	var errs []error

@@ -222,3 +222,25 @@ func TestSentinels(t *testing.T) {
 		t.Errorf("%v is no answer of a sidecar", err)
 	}
 }
+
+// TestCompile takes what New refuses and Envoy can do.
+func TestCompile(t *testing.T) {
+	spec := &networking.HTTPRoute{
+		Rewrite: &networking.HTTPRewrite{Authority: "rewrite.com"},
+		Headers: &networking.Headers{Request: &networking.Headers_HeaderOperations{Set: map[string]string{"host": "header.com"}}},
+		Route:   []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "a"}}},
+	}
+	if _, err := New(spec); err == nil {
+		t.Error("New: got no error for two sources of the authority")
+	}
+	r, err := Compile(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Route(0).Authority(0); got != "rewrite.com" {
+		t.Errorf("got authority %q, want rewrite.com", got)
+	}
+	if _, err := Compile(&networking.HTTPRoute{Redirect: &networking.HTTPRedirect{Uri: "/", RedirectCode: 305}}); err == nil {
+		t.Error("got no error for a redirect that Envoy does not know")
+	}
+}

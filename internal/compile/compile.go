@@ -229,7 +229,7 @@ func (c *compiler) router(key string, routes []source) *route.Router {
 	for i, s := range routes {
 		specs[i] = s.spec
 	}
-	r, err := route.New(specs...)
+	r, err := route.Compile(specs...)
 	if err != nil {
 		c.errorf(routes[0].object, "", finding.CodeInvalid, "%v", err)
 		r, _ = route.New()

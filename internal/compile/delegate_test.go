@@ -74,6 +74,25 @@ func sortLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
+// TestDelegateTwoAuthorities: admission refuses two sources of the authority in one route, and cannot see those that come
+// together of two objects. The rewrite wins, as in Istio.
+func TestDelegateTwoAuthorities(t *testing.T) {
+	out, findings := compileDocs(t, ns1, services,
+		vs("ns1/root", `{hosts: [a], http: [{delegate: {name: d}, rewrite: {authority: root.com}}]}`),
+		vs("ns1/d", `{http: [{headers: {request: {set: {host: leaf.com, x: "1"}}}, route: [{destination: {host: a}}]}]}`))
+	if len(findings) > 0 {
+		t.Fatalf("got %s, want no findings", messages(findings))
+	}
+	q := request{host: "a"}
+	r := out.Mesh.Lookup("a", 80).Router.Match(q.view(80))
+	if r == nil || r.Authority(0) != "root.com" {
+		t.Fatalf("got %v, want a route to root.com", r)
+	}
+	if got, _ := r.HeaderOps(0); got.Set["X"] != "1" {
+		t.Errorf("got %v, want X set", got)
+	}
+}
+
 func TestDelegateChain(t *testing.T) {
 	// Each of the two names the other; neither has hosts.
 	out, findings := compileDocs(t, ns1, services,
