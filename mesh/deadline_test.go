@@ -132,6 +132,7 @@ func TestDeadlineAcrossHops(t *testing.T) {
 		if verdict(got.Err) != "504 UT" || time.Since(began) != 2*time.Second {
 			t.Errorf("got %+v after %v", got, time.Since(began))
 		}
+		time.Sleep(10 * time.Millisecond) // all hops end
 		synctest.Wait()
 		want := []time.Duration{2 * time.Second, 1900 * time.Millisecond, 1800 * time.Millisecond}
 		if len(left) != 3 || left[0] != want[0] || left[1] != want[1] || left[2] != want[2] || ended != 2*time.Second {
